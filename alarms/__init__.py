@@ -1,0 +1,1 @@
+"""What is dangerous: limits, trends, loss of monitoring, lifecycle, demands, and the actuators."""

@@ -1,0 +1,1 @@
+"""How it runs: configuration, inbox, pipeline, journal, live state, core, services, commands."""

@@ -1,0 +1,1 @@
+"""Readers of the journal that feed other systems."""

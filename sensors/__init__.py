@@ -1,0 +1,1 @@
+"""What is measured: quantities, qualities, points, decoding, and the collectors that read them."""
