@@ -20,7 +20,16 @@ class State(IntEnum):
 
 
 CommandKind = Literal[
-    "evacuate", "ack", "shelve", "unshelve", "reset", "calibrate", "recalibrated", "out", "in", "found"
+    "evacuate",
+    "ack",
+    "shelve",
+    "unshelve",
+    "reset",
+    "calibrate",
+    "recalibrated",
+    "out",
+    "in",
+    "found",
 ]
 
 

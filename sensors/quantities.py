@@ -45,7 +45,9 @@ _ROWS: Final = (
     Quantity("humidity", "relative humidity", "%", 0.0, 100.0, "none", 0),
     Quantity("air_velocity", "air velocity", "m/s", -40.0, 40.0, "both", 2),
     Quantity("air_quantity", "air quantity", "m3/s", -2_000.0, 2_000.0, "low", 1),
-    Quantity("air_direction", "air direction (1 as planned, 0 reversed)", "0/1", 0.0, 1.0, "low", 0),
+    Quantity(
+        "air_direction", "air direction (1 as planned, 0 reversed)", "0/1", 0.0, 1.0, "low", 0
+    ),
     Quantity("pressure", "differential pressure", "Pa", -20_000.0, 20_000.0, "both", 0),
     Quantity("barometer", "barometric pressure", "hPa", 500.0, 1_300.0, "none", 1),
     Quantity("fan_run", "fan running", "0/1", 0.0, 1.0, "low", 0),
