@@ -51,8 +51,8 @@ def conversion(unit: str, quantity: str, lel_pct_vol: float | None = None) -> tu
     quantity : str
         Key of `QUANTITIES`.
     lel_pct_vol : float, optional
-        Lower explosive limit [%vol] on which the device's %LEL is based (methane: 5.0 in
-        IEC 60079-20-1:2010 would be 4.4; the maker's certificate decides).
+        Lower explosive limit [%vol] on which the device's %LEL is based. Methane: 4.4 by
+        IEC 60079-20-1, 5.0 in North American practice; the device's certificate decides.
 
     Raises
     ------
