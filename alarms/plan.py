@@ -79,8 +79,11 @@ class TrendRule:
     """Abnormal emission: the Theil-Sen slope of the good samples in a window reaches a rise.
 
     True when the median of pairwise slopes of the good samples with age < `window_s` is
-    ``>= rise_per_min`` [unit/min], from at least `min_samples` samples that span at least half
-    the window; false again at a good sample whose slope is ``< reset_per_min``.
+    ``>= rise_per_min`` [unit/min] (equal within 1e-6 relative), from at least `min_samples`
+    samples that span at least half the window; false again at a good sample whose slope is
+    ``< reset_per_min``. Good: may set and clear. A sample's time is the earlier of its source
+    time and its stamp; the window is (t - window, t], t the time of the newest good sample. Pairs
+    of samples at one instant have no slope.
     """
 
     id: str

@@ -1,0 +1,154 @@
+"""From alarms in force to levels and demands of zones, and to the state of every output.
+
+Alarms of equal effect (zone, level, demands) share one class, so that a flood of alarms costs
+one look at each class.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alarms.alarm_table import AlarmSpec, mine_zones
+from alarms.plan import Demand, Level, Plan
+from sensors.freshness import Freshness
+from sensors.quality import MAY_CLEAR
+
+Bools = NDArray[np.bool_]
+
+
+def downwind_closure(downwind: list[tuple[int, ...]]) -> Bools:
+    """Return reach[a, b]: air of zone a comes to zone b, however far; loops are allowed.
+
+    Every zone reaches itself. Shape (Z, Z).
+    """
+    n = len(downwind)
+    reach = np.eye(n, dtype=np.bool_)
+    for start in range(n):
+        todo = [start]
+        while todo:
+            for zone in downwind[todo.pop()]:
+                if not reach[start, zone]:
+                    reach[start, zone] = True
+                    todo.append(zone)
+    return reach
+
+
+class Airflow:
+    """Whether the air of each zone goes as planned, as its airflow points say; shape (Z,)."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.points = [np.array(z.airflow_points, dtype=np.intp) for z in plan.zones]
+        self.bad = np.zeros(len(plan.zones), dtype=np.bool_)
+        direction = [s.quantity == "air_direction" for s in plan.points.specs]
+        # A direction switch says 1 as planned, 0 reversed; a velocity or quantity has a sign.
+        self.at_least = np.where(np.array(direction, dtype=np.bool_), 0.5, 0.0)
+
+    def evaluate(self, t_ns: int, points: Freshness, sampled: Bools) -> Bools:
+        """Return the zones whose airflow is unknown or reversed.
+
+        It becomes good again only at a sample. A point not seen since the start is unknown only
+        when its fault is due; until then the state before the restart holds.
+        """
+        value, known = points.frame.value, MAY_CLEAR[points.frame.quality]
+        forward = known & (value > self.at_least)
+        bad = ~forward & ~points.in_grace(t_ns)
+        for z, at in enumerate(self.points):
+            if len(at):
+                if bad[at].any():
+                    self.bad[z] = True
+                elif sampled[at].any() and forward[at].all():
+                    self.bad[z] = False
+        return self.bad
+
+
+class _Class:
+    """One set of effects: own zone, level, and for each demand its zones before closure."""
+
+    def __init__(self, spec: AlarmSpec, n_zones: int) -> None:
+        self.level = int(spec.level)
+        self.own = np.zeros(n_zones, dtype=np.bool_)
+        if spec.zone >= 0:
+            self.own[spec.zone] = True
+        self.scopes: list[tuple[Demand, Bools]] = []
+        for demand, zones in spec.demands:
+            mask = np.zeros(n_zones, dtype=np.bool_)
+            mask[list(zones) or [spec.zone]] = True
+            self.scopes.append((demand, mask))
+        self.exact = spec.kind == "ladder"
+        self.fault = spec.kind == "fault"
+
+
+class Effects:
+    """Levels and demands of zones, shape (Z,), and outputs, shape (O,)."""
+
+    def __init__(self, plan: Plan, alarms: tuple[AlarmSpec, ...]) -> None:
+        n = len(plan.zones)
+        self.plan = plan
+        self.reach = downwind_closure([z.downwind for z in plan.zones])
+        self.everywhere = np.zeros(n, dtype=np.bool_)
+        self.everywhere[list(mine_zones(plan))] = True
+        keys: dict[tuple[object, ...], int] = {}
+        self.classes: list[_Class] = []
+        class_of = []
+        for spec in alarms:
+            key = (spec.zone, spec.level, spec.demands, spec.kind)
+            if key not in keys:
+                keys[key] = len(self.classes)
+                self.classes.append(_Class(spec, n))
+            class_of.append(keys[key])
+        self.class_of: Final = np.array(class_of, dtype=np.intp)
+        self.found = [i for i, spec in enumerate(alarms) if spec.kind == "found"]
+        self.level = np.zeros(n, dtype=np.int64)
+        self.demands = np.zeros(n, dtype=np.int64)
+        self.fault = np.zeros(n, dtype=np.bool_)
+        self.outputs = np.zeros(len(plan.outputs), dtype=np.bool_)
+        self._output_zones = np.zeros((len(plan.outputs), n), dtype=np.bool_)
+        for o, output in enumerate(plan.outputs):
+            self._output_zones[o, list(output.zones)] = True
+        self._output_demand = np.array([int(o.demand) for o in plan.outputs], dtype=np.int64)
+        self._output_fault = np.array([o.on_fault for o in plan.outputs], dtype=np.bool_)
+
+    def scope(self, demand: Demand, zones: Bools, *, exact: bool, air_off: bool, bad: Bools) -> Bools:
+        """Return the zones that a demand reaches.
+
+        SOUND and CUT_POWER reach the zones they name. WITHDRAW goes downwind, however far, and
+        to every zone while the air of its zones is unknown or reversed or the main fan is down;
+        the stages of the fan ladder name their zones themselves.
+        """
+        if demand != Demand.WITHDRAW or exact:
+            return zones
+        if air_off or bool((zones & bad).any()):
+            return zones | self.everywhere
+        return np.asarray(self.reach[zones].any(axis=0))
+
+    def reached_by(self, alarm: int, *, air_off: bool, bad: Bools) -> Bools:
+        """Return the zones whose level or demands an alarm in force moves, shape (Z,)."""
+        effect = self.classes[self.class_of[alarm]]
+        zones = effect.own.copy()
+        for demand, mask in effect.scopes:
+            zones |= self.scope(demand, mask, exact=effect.exact, air_off=air_off, bad=bad)
+        return zones
+
+    def evaluate(self, in_force: Bools, *, air_off: bool, bad: Bools) -> None:
+        """Set `level`, `demands`, `fault` and `outputs` from the alarms in force, shape (A,)."""
+        self.level.fill(Level.NORMAL)
+        self.demands.fill(0)
+        self.fault.fill(False)
+        for c in np.unique(self.class_of[in_force]).tolist():
+            effect = self.classes[c]
+            reached = effect.own.copy()
+            for demand, mask in effect.scopes:
+                zones = self.scope(demand, mask, exact=effect.exact, air_off=air_off, bad=bad)
+                self.demands[zones] |= int(demand)
+                reached |= zones
+            np.maximum(self.level, effect.level, out=self.level, where=reached)
+            if effect.fault:
+                self.fault |= effect.own
+        wanted = (self.demands[None, :] & self._output_demand[:, None]) != 0
+        wanted |= self.fault[None, :] & self._output_fault[:, None]
+        self.outputs = (wanted & self._output_zones).any(axis=1)
+        if self.found:
+            self.outputs |= in_force[self.found]

@@ -1,0 +1,269 @@
+"""The decision: samples, time and commands in; event rows and the state of every output out.
+
+Pure: no clock, no I/O. Rows depend only on the inputs and their stamps, never on when or how
+often `step` is called, because every evaluation happens at a stamp or at an exact deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alarms import orders, restart
+from alarms.alarm_state import AlarmStates, Why
+from alarms.alarm_table import AlarmSpec, alarm_table
+from alarms.demands import Airflow, Effects
+from alarms.events import Command, Row, State
+from alarms.ladder import LadderState
+from alarms.lifecycle import Event
+from alarms.limits import LimitState
+from alarms.monitoring import FaultState, LossState
+from alarms.plan import Plan
+from alarms.reasons import describe
+from alarms.trends import TrendState
+from alarms.voting import VoteState
+from sensors.freshness import NEVER, Accepted, Freshness, groups
+from sensors.frame import Batch
+from sensors.quality import MAY_CLEAR, Quality
+
+Bools = NDArray[np.bool_]
+Points = NDArray[np.intp]
+_NOTHING: Points = np.zeros(0, dtype=np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What one step decided: rows in order, the state of every output, refused commands."""
+
+    rows: list[Row]
+    outputs: Bools
+    refusals: tuple[str | None, ...] = ()
+
+
+class Engine:
+    """All alarm state of one site. Not thread-safe: the pump is its only caller."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.alarms: tuple[AlarmSpec, ...] = alarm_table(plan)
+        self.points = Freshness(plan.points)
+        self.limits = LimitState(plan.limits)
+        self.trends = TrendState(plan.trends)
+        self.votes = VoteState(plan.votes, plan.limits)
+        self.faults = FaultState(len(plan.points))
+        self.loss = LossState(plan)
+        self.ladder = LadderState(plan.ladder)
+        self.airflow = Airflow(plan)
+        self.states = AlarmStates(self.alarms, plan.points.ids, tuple(z.id for z in plan.zones))
+        self.effects = Effects(plan, self.alarms)
+        self.out_count = np.zeros(len(plan.points), dtype=np.int64)
+        self.evaluations = 0
+        self.t_ns = -NEVER
+        self._realarm = round(plan.realarm_s * 1e9)
+        self._due = NEVER
+        kinds = [spec.kind for spec in self.alarms]
+        self._first = {kind: kinds.index(kind) for kind in dict.fromkeys(kinds)}
+        self._lost_zones = np.array(
+            [spec.zone for spec in self.alarms if spec.kind == "lost"], dtype=np.intp
+        )
+        # Manual and found alarms have no measured condition: commands alone move them.
+        self._measured = sum(kind not in ("manual", "found") for kind in kinds)
+        self._sampled = np.zeros(len(plan.points), dtype=np.bool_)
+
+    def start(
+        self, t_ns: int, snapshot: bytes | None = None, *, clock_proved: bool = True
+    ) -> StepResult:
+        """Start, or restart from a snapshot, at `t_ns`.
+
+        Deadlines that passed while down fall due now. `clock_proved` false: the time down is not
+        known, so the minutes of the fan ladder are over.
+        """
+        if snapshot is not None:
+            restart.restore(self, snapshot)
+        if not clock_proved:
+            self.ladder.downtime_unknown(t_ns)
+        self.points.start(t_ns)
+        self.limits.start()
+        self.loss.none_since.fill(NEVER)
+        self.t_ns = t_ns
+        self._evaluate(t_ns, _NOTHING)
+        return self._result(())
+
+    def snapshot(self) -> bytes:
+        """Return everything that a restart needs."""
+        return restart.save(self)
+
+    def step(
+        self, t_ns: int, batch: Batch | None = None, commands: Sequence[Command] = ()
+    ) -> StepResult:
+        """Evaluate the deadlines up to `t_ns`, then the samples, then the commands of that stamp.
+
+        Parameters
+        ----------
+        t_ns : int
+            Stamp of the inputs [ns], not before the last one.
+        batch : Batch, optional
+            Samples in order of arrival; a point may repeat.
+        commands : sequence of Command
+            In order of arrival; each is followed by an evaluation.
+
+        Raises
+        ------
+        ValueError
+            If `t_ns` goes backwards.
+        """
+        if t_ns < self.t_ns:
+            message = f"step at {t_ns} ns after {self.t_ns} ns: stamps must not go backwards"
+            raise ValueError(message)
+        while self._due <= t_ns:
+            due = self._due
+            self.points.advance(due)
+            self._evaluate(due, _NOTHING)
+        self.t_ns = t_ns
+        if batch is not None:
+            for group in groups(batch):
+                accepted = self.points.accept(t_ns, group)
+                self._evaluate(t_ns, accepted.fresh, accepted)
+        refusals = []
+        for command in commands:
+            refusals.append(orders.apply(self, t_ns, command))
+            self.points.advance(t_ns)
+            self._evaluate(t_ns, _NOTHING, by_person=True)
+        return self._result(tuple(refusals))
+
+    def unusable(self) -> Bools:
+        """Tell which points cannot be used now: not GOOD, UNCERTAIN or UNDEFINED. Shape (N,)."""
+        quality = self.points.frame.quality
+        return ~MAY_CLEAR[quality] & (quality != Quality.UNDEFINED)
+
+    def permissive(self, zones: Sequence[int]) -> bool:
+        """Tell whether the peer of these zones may stay energised.
+
+        Only while every rule of the zones is evaluated on usable values and no zone carries a
+        demand (de-energise to trip).
+        """
+        at = list(zones)
+        if self.effects.demands[at].any():
+            return False
+        behind = self.loss.ruled & np.isin(self.plan.points.zone, at)
+        return not bool((behind & (self.unusable() | (self.out_count > 0))).any())
+
+    def _result(self, refusals: tuple[str | None, ...]) -> StepResult:
+        rows, self.states.rows = self.states.rows, []
+        return StepResult(rows, self.effects.outputs.copy(), refusals)
+
+    def _evaluate(
+        self,
+        t_ns: int,
+        fresh: Points,
+        accepted: Accepted | None = None,
+        *,
+        by_person: bool = False,
+    ) -> None:
+        """Bring every rule, alarm, zone and output to `t_ns`."""
+        ended = np.flatnonzero(self.states.until <= t_ns)
+        for alarm in ended.tolist():
+            if self.states.state[alarm] == State.OUT_OF_SERVICE:
+                self.out_count[list(self.alarms[alarm].points)] -= 1
+        self._sampled.fill(False)
+        self._sampled[fresh] = True
+        condition, cause, late = self._conditions(t_ns, fresh, accepted, by_person=by_person)
+        self._transitions(t_ns, condition, cause, late)
+        for alarm in ended.tolist():
+            shelved = self.states.state[alarm] == State.SHELVED
+            self.states.resume(t_ns, alarm, Why("end of shelf" if shelved else "end of out of service"))
+        bad = self.airflow.evaluate(t_ns, self.points, self._sampled)
+        self._zones(t_ns, bad)
+        self.evaluations += 1
+        self._due = min(
+            self.points.next_deadline(t_ns),
+            self.limits.next_deadline(),
+            self.loss.next_deadline(),
+            self.ladder.next_deadline(),
+            self.states.next_deadline(self._realarm),
+        )
+
+    def _conditions(
+        self, t_ns: int, fresh: Points, accepted: Accepted | None, *, by_person: bool
+    ) -> tuple[Bools, Bools, dict[int, Why]]:
+        """Return conditions and new causes, shape (A,), and the words of late samples."""
+        sampled, points, out = self._sampled, self.points, self.out_count > 0
+        limits = self.limits.evaluate(t_ns, points, sampled)
+        late: dict[int, Why] = {}
+        if accepted is not None and len(accepted.late):
+            for rule, i in self.limits.late(accepted):
+                late[rule] = Why("late sample over the limit", float(accepted.late_value[i]), "LATE")
+        trends = self.trends.evaluate(points, fresh)
+        votes, gained = self.votes.evaluate(
+            t_ns, points, rule_condition=limits, sampled=sampled, out=out, by_person=by_person
+        )
+        self.faults.evaluate(t_ns, points, sampled)
+        lost, further = self.loss.evaluate(t_ns, points, sampled=sampled, out=out)
+        ladder = self.ladder.evaluate(t_ns, limits, lost)
+        condition = np.concatenate(
+            (
+                limits,
+                trends,
+                votes,
+                self.faults.condition,
+                self.faults.maintenance,
+                lost[self._lost_zones],
+                ladder,
+                self.states.condition[self._measured :],
+            )
+        )
+        cause = np.zeros(len(condition), dtype=np.bool_)
+        if gained:
+            cause[[self._first["vote"] + i for i in gained]] = True
+        if further.any():
+            first = self._first["lost"]
+            cause[first : first + len(self._lost_zones)] = further[self._lost_zones]
+        if self._realarm:
+            cause |= (self.states.state == State.ACKED) & (
+                self.states.acked_at + self._realarm <= t_ns
+            )
+        return condition, cause, late
+
+    def _transitions(
+        self, t_ns: int, condition: Bools, cause: Bools, late: dict[int, Why]
+    ) -> None:
+        before = self.states.condition
+        moves = (condition != before) | (cause & condition)
+        if not moves.any():
+            return
+        for alarm in np.flatnonzero(moves).tolist():
+            now = bool(condition[alarm])
+            if now == bool(before[alarm]):
+                event = Event.CAUSE
+            else:
+                event = Event.RAISE if now else Event.RETURN
+            why = late.get(alarm) or describe(self, alarm, event)
+            if not self.states.happen(t_ns, alarm, event, why, condition=now):
+                state = State(self.states.state[alarm]).name
+                message = f"{event.name} of {self.alarms[alarm].id} in {state} cannot occur"
+                raise AssertionError(message)
+
+    def _zones(self, t_ns: int, bad: Bools) -> None:
+        """Recompute levels, demands and outputs, and write a row for every zone that changed."""
+        effects, states = self.effects, self.states
+        level, demands = effects.level.copy(), effects.demands.copy()
+        air_off = self.ladder.air_is_off
+        effects.evaluate(states.in_force(), air_off=air_off, bad=bad)
+        moved, states.moved = states.moved, []
+        changed = np.flatnonzero((level != effects.level) | (demands != effects.demands))
+        if not len(changed):
+            return
+        reached = {a: effects.reached_by(a, air_off=air_off, bad=bad) for a in set(moved)}
+        for zone in changed.tolist():
+            was, now = int(level[zone]), int(effects.level[zone])
+            grew = now > was or bool(int(effects.demands[zone]) & ~int(demands[zone]))
+            mine = [a for a in moved if reached[a][zone]]
+            alarm = None
+            if mine:
+                alarm = max(mine, key=lambda a: self.alarms[a].level) if grew else mine[-1]
+            seq = 0 if alarm is None else int(states.last_seq[alarm])
+            reason = "airflow" if alarm is None else self.alarms[alarm].id
+            states.zone_row(t_ns, zone, (was, now), int(effects.demands[zone]), seq, reason)

@@ -1,0 +1,118 @@
+"""What survives a restart: saved by column and id, restored by id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alarms.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from alarms.engine import Engine
+
+
+class LoosenedError(ValueError):
+    """The new configuration would remove or loosen an alarm that is in force."""
+
+
+def _groups(engine: Engine) -> dict[str, tuple[object, tuple[str, ...], tuple[str, ...]]]:
+    """Return per group: the object with the columns, the ids of its rows, the column names."""
+    plan = engine.plan
+    zones = tuple(z.id for z in plan.zones)
+    points = plan.points.ids
+    limits = tuple(r.id for r in plan.limits)
+    return {
+        "points": (engine.points, points, engine.points.PERSIST),
+        "limits": (engine.limits, limits, engine.limits.PERSIST),
+        "trends": (engine.trends, tuple(r.id for r in plan.trends), ("condition",)),
+        "votes": (engine.votes, tuple(v.id for v in plan.votes), ("condition",)),
+        "faults": (engine.faults, points, engine.faults.PERSIST),
+        "loss": (engine.loss, zones, engine.loss.PERSIST),
+        "counted": (engine.loss, points, ("counted",)),
+        "airflow": (engine.airflow, zones, ("bad",)),
+        "ladder": (engine.ladder, ("sections", "mine")[: len(engine.ladder.condition)], ("condition",)),
+        "alarms": (engine.states, tuple(a.id for a in engine.alarms), engine.states.PERSIST),
+        "out": (engine, points, ("out_count",)),
+    }
+
+
+def _effect(engine: Engine, alarm: int) -> str:
+    """Return what an alarm in force does, by name: to see whether a new plan loosens it."""
+    spec = engine.alarms[alarm]
+    zones = [z.id for z in engine.plan.zones]
+    scopes = [
+        f"{demand.name}:{','.join(sorted(zones[z] for z in scope))}" for demand, scope in spec.demands
+    ]
+    return f"{spec.level.name} {' '.join(sorted(scopes))}"
+
+
+def save(engine: Engine) -> bytes:
+    """Return the state of the engine as bytes."""
+    ids: dict[str, list[str]] = {}
+    arrays: dict[str, Any] = {}
+    for group, (holder, names, columns) in _groups(engine).items():
+        ids[group] = list(names)
+        for column in columns:
+            arrays[f"{group}.{column}"] = getattr(holder, column)
+    forced = np.flatnonzero(engine.states.in_force()).tolist()
+    small = {
+        "first_stop": engine.ladder.first_stop,
+        "acked_by": engine.states.acked_by,
+        "windows": {
+            rule.id: list(window)
+            for rule, window in zip(engine.plan.trends, engine.trends.window, strict=True)
+        },
+        "voted": {
+            vote.id: [engine.plan.limits[m].id for m in sorted(voted)]
+            for vote, voted in zip(engine.plan.votes, engine.votes.voted, strict=True)
+        },
+        "effects": {engine.alarms[a].id: _effect(engine, a) for a in forced},
+    }
+    return Snapshot(engine.t_ns, engine.states.seq, ids, arrays, small).to_bytes()
+
+
+def _refuse_loosening(engine: Engine, saved: Snapshot) -> None:
+    bad = []
+    for name, effect in saved.small["effects"].items():
+        alarm = engine.states.index.get(name)
+        if alarm is None:
+            bad.append(f"{name} (in force) is not in the new configuration")
+        elif _effect(engine, alarm) != effect:
+            bad.append(f"{name} (in force) changes from {effect!r} to {_effect(engine, alarm)!r}")
+    if bad:
+        message = (
+            "a configuration change must not remove or loosen an alarm in force; "
+            "start with the previous configuration, end the alarm there, then change: "
+            + "; ".join(bad)
+        )
+        raise LoosenedError(message)
+
+
+def restore(engine: Engine, data: bytes) -> None:
+    """Put a saved state into a new engine.
+
+    Raises
+    ------
+    LoosenedError
+        If an alarm in force is missing or has other effects in the engine's plan.
+    """
+    saved = Snapshot.from_bytes(data)
+    _refuse_loosening(engine, saved)
+    for group, (holder, names, columns) in _groups(engine).items():
+        saved.columns(group, names, columns).into(holder)
+    engine.states.seq = saved.seq
+    engine.states.acked_by = dict(saved.small["acked_by"])
+    engine.ladder.first_stop = int(saved.small["first_stop"])
+    for rule, window in zip(engine.plan.trends, engine.trends.window, strict=True):
+        window.clear()
+        window.extend((int(t), float(v)) for t, v in saved.small["windows"].get(rule.id, ()))
+    index = {rule.id: i for i, rule in enumerate(engine.plan.limits)}
+    for vote, voted in zip(engine.plan.votes, engine.votes.voted, strict=True):
+        voted.clear()
+        voted.update(index[m] for m in saved.small["voted"].get(vote.id, ()) if m in index)
+    engine.effects.evaluate(
+        engine.states.in_force(), air_off=engine.ladder.air_is_off, bad=engine.airflow.bad
+    )
+
+

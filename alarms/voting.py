@@ -1,0 +1,59 @@
+"""Votes: at least M of the member rules, degrading as members are lost, never below one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alarms.plan import LimitRule, VoteRule
+from sensors.freshness import Freshness
+from sensors.quality import MAY_CLEAR, Quality
+
+Bools = NDArray[np.bool_]
+
+
+class VoteState:
+    """Conditions and voters of all votes."""
+
+    def __init__(self, votes: tuple[VoteRule, ...], rules: tuple[LimitRule, ...]) -> None:
+        self.votes = votes
+        self.members = [np.array(v.members, dtype=np.intp) for v in votes]
+        self.points = [np.array([rules[m].point for m in v.members], dtype=np.intp) for v in votes]
+        self.condition = np.zeros(len(votes), dtype=np.bool_)
+        self.voted: list[set[int]] = [set() for _ in votes]
+
+    def evaluate(  # noqa: PLR0913 - the inputs of one evaluation, each by its name
+        self,
+        t_ns: int,
+        points: Freshness,
+        *,
+        rule_condition: Bools,
+        sampled: Bools,
+        out: Bools,
+        by_person: bool,
+    ) -> tuple[Bools, list[int]]:
+        """Return (conditions, votes that gained a new voter while already true).
+
+        votes = members whose condition is true, held ones included; lost = members that may not
+        clear and do not vote; true when ``votes >= max(1, M - lost)``. It falls only at a sample
+        of a member or after a command.
+        """
+        gained: list[int] = []
+        unusable = ~MAY_CLEAR[points.frame.quality]
+        unusable &= points.frame.quality != Quality.UNDEFINED
+        unusable &= ~points.in_grace(t_ns)
+        unusable |= out
+        for i, vote in enumerate(self.votes):
+            ballot = rule_condition[self.members[i]]
+            lost = int((unusable[self.points[i]] & ~ballot).sum())
+            voters = {m for m, yes in zip(vote.members, ballot.tolist(), strict=True) if yes}
+            true = len(voters) >= max(1, vote.m - lost)
+            if true and not self.condition[i]:
+                self.condition[i] = True
+                self.voted[i] = voters
+            elif self.condition[i] and not true and (by_person or sampled[self.points[i]].any()):
+                self.condition[i] = False
+            elif self.condition[i] and voters - self.voted[i]:
+                self.voted[i] |= voters
+                gained.append(i)
+        return self.condition, gained
