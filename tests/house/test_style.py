@@ -45,17 +45,6 @@ def test_no_junk_drawers() -> None:
     assert not drawers, f"a helper lives with its only user: {drawers}"
 
 
-def test_every_module_says_in_one_sentence_what_it_is() -> None:
-    silent = [
-        tree.name(path)
-        for path in tree.python()
-        if path.name != "conftest.py"
-        and path.read_text(encoding="utf-8").strip()
-        and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    ]
-    assert not silent
-
-
 def test_only_the_supervisor_catches_everything() -> None:
     greedy = [
         f"{tree.name(path)}:{node.lineno}"
