@@ -17,7 +17,7 @@ from typing import Final, Literal, cast, get_args
 
 from sensors.quality import Quality
 from sensors.quantities import QUANTITIES
-from sensors.toml_table import Table, TomlErrors
+from sensors.toml_table import Table, TomlError
 from sensors.units import UNITS
 
 Function = Literal["holding", "input", "coil", "discrete"]
@@ -151,7 +151,7 @@ def load_types(folder: Path | Traversable | None = None) -> Mapping[str, DeviceT
 
     Raises
     ------
-    TomlErrors
+    TomlError
         With every error of every file: file, row, key, reason and remedy.
     """
     where = files("sensors") / "devices" if folder is None else folder
@@ -164,10 +164,10 @@ def load_types(folder: Path | Traversable | None = None) -> Mapping[str, DeviceT
             types[file.name[:-5]] = parse_type(file.read_text("utf-8"), file.name)
         except UnicodeDecodeError as error:
             errors.append(f"{file.name}: not UTF-8 text ({error.reason}); save the file as UTF-8")
-        except TomlErrors as error:
+        except TomlError as error:
             errors.extend(error.errors)
     if errors:
-        raise TomlErrors(errors)
+        raise TomlError(errors)
     return types
 
 
@@ -176,14 +176,14 @@ def parse_type(text: str, file: str) -> DeviceType:
 
     Raises
     ------
-    TomlErrors
+    TomlError
         With every error found.
     """
     errors: list[str] = []
     try:
         top = Table(tomllib.loads(text), file, errors)
     except tomllib.TOMLDecodeError as error:
-        raise TomlErrors([f"{file}: not TOML: {error}"]) from error
+        raise TomlError([f"{file}: not TOML: {error}"]) from error
     rows = [row for t in top.tables("point") for row in _points(t)]
     points = {row.key: row for row in rows}
     if not rows:
@@ -204,7 +204,7 @@ def parse_type(text: str, file: str) -> DeviceType:
     )
     top.finish()
     if errors:
-        raise TomlErrors(errors)
+        raise TomlError(errors)
     return found
 
 

@@ -10,7 +10,7 @@ from sensors.quality import Quality
 QUALITY_NAMES: Final = tuple(Quality.__members__)
 
 
-class TomlErrors(ValueError):
+class TomlError(ValueError):
     """Everything that is wrong with a file, one line each: where, which key, why, what to do."""
 
     def __init__(self, errors: Iterable[str]) -> None:
