@@ -120,7 +120,7 @@ class AlarmStates:
         now = self._forced(alarm, state, condition=bool(self.condition[alarm]))
         self._write(t_ns, alarm, state, state, was=now, now=now, why=why)
 
-    def _write(  # noqa: PLR0913 - the fields of one row
+    def _write(
         self,
         t_ns: int,
         alarm: int,
@@ -148,17 +148,15 @@ class AlarmStates:
         )
         self.last_seq[alarm] = self.seq
 
-    def zone_row(  # noqa: PLR0913 - the fields of one row
+    def zone_row(
         self, t_ns: int, zone: int, levels: tuple[int, int], bits: int, cause: int, reason: str
     ) -> None:
         """Write the row of a change of a zone's level or demands."""
         names = (Level(levels[0]).name, Level(levels[1]).name)
         place = ("", self.zone_ids[zone])
-        self._append(
-            t_ns, "", place, ("", ""), names, demand_words(bits), Why(reason), cause=cause
-        )
+        self._append(t_ns, "", place, ("", ""), names, demand_words(bits), Why(reason), cause=cause)
 
-    def _append(  # noqa: PLR0913 - the fields of one row
+    def _append(
         self,
         t_ns: int,
         rule: str,

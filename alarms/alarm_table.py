@@ -1,11 +1,11 @@
-"""The list of all alarms of a plan: one row each, in the order in which rows of one instant come."""
+"""All alarms of a plan, one row each, in the order in which event rows of one instant come."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from alarms.plan import LATCHING, Demand, Demands, Level, Plan, Source
+from alarms.plan import LATCHING, OWN_RULE, Demand, Demands, Level, Plan, Source
 
 AlarmKind = Literal[
     "limit", "trend", "vote", "fault", "maintenance", "lost", "ladder", "manual", "found"
@@ -30,7 +30,7 @@ class AlarmSpec:
     demands: Demands
     latching: bool
     two_persons: bool
-    source: Source = Source()
+    source: Source = OWN_RULE
     guidance: str = ""
 
 
@@ -53,7 +53,7 @@ def ruled_points(plan: Plan) -> frozenset[int]:
     return frozenset(p for p in used if plan.points.guards[p])
 
 
-def _spec(  # noqa: PLR0913 - one place that derives latching and persons for every kind
+def _spec(  # noqa: PLR0913, PLR0917 - one place that derives latching and persons for every kind
     name: str,
     kind: AlarmKind,
     index: int,
@@ -61,7 +61,7 @@ def _spec(  # noqa: PLR0913 - one place that derives latching and persons for ev
     points: tuple[int, ...],
     level: Level,
     demands: Demands = (),
-    source: Source = Source(),
+    source: Source = OWN_RULE,
     guidance: str = "",
 ) -> AlarmSpec:
     bits = demand_bits(demands)
@@ -83,17 +83,47 @@ def _spec(  # noqa: PLR0913 - one place that derives latching and persons for ev
 def _rules(plan: Plan) -> list[AlarmSpec]:
     zone = plan.points.zone
     rows = [
-        _spec(r.id, "limit", i, int(zone[r.point]), (r.point,), r.level, r.demands, r.source, r.guidance)
+        _spec(
+            r.id,
+            "limit",
+            i,
+            int(zone[r.point]),
+            (r.point,),
+            r.level,
+            r.demands,
+            r.source,
+            r.guidance,
+        )
         for i, r in enumerate(plan.limits)
     ]
     rows += [
-        _spec(r.id, "trend", i, int(zone[r.point]), (r.point,), r.level, r.demands, r.source, r.guidance)
+        _spec(
+            r.id,
+            "trend",
+            i,
+            int(zone[r.point]),
+            (r.point,),
+            r.level,
+            r.demands,
+            r.source,
+            r.guidance,
+        )
         for i, r in enumerate(plan.trends)
     ]
     for i, vote in enumerate(plan.votes):
         points = tuple(dict.fromkeys(plan.limits[m].point for m in vote.members))
         rows.append(
-            _spec(vote.id, "vote", i, vote.zone, points, vote.level, vote.demands, vote.source, vote.guidance)
+            _spec(
+                vote.id,
+                "vote",
+                i,
+                vote.zone,
+                points,
+                vote.level,
+                vote.demands,
+                vote.source,
+                vote.guidance,
+            )
         )
     return rows
 
@@ -113,7 +143,16 @@ def _monitoring(plan: Plan) -> list[AlarmSpec]:
             points = tuple(p for p in sorted(ruled) if specs[p].zone == z)
             loss = zone.loss
             rows.append(
-                _spec(f"{zone.id}/monitoring", "lost", z, z, points, loss.level, loss.demands, loss.source)
+                _spec(
+                    f"{zone.id}/monitoring",
+                    "lost",
+                    z,
+                    z,
+                    points,
+                    loss.level,
+                    loss.demands,
+                    loss.source,
+                )
             )
     return rows
 
@@ -127,12 +166,23 @@ def _withdrawals(plan: Plan) -> list[AlarmSpec]:
         points |= {p for p in ruled_points(plan) if plan.points.specs[p].zone == fan.zone}
         feeds = tuple(sorted(points))
         for stage, (name, scope) in enumerate((("sections", fan.sections), ("mine", everyone))):
-            # An empty scope would mean "own zone"; a mine without sections still warns the fan's zone.
+            # An empty scope means the own zone: a mine without sections still warns the fan's.
             demands: Demands = ((Demand.SOUND, scope), (Demand.WITHDRAW, scope))
             rows.append(
-                _spec(f"ladder/{name}", "ladder", stage, fan.zone, feeds, Level.DANGER, demands, fan.source)
+                _spec(
+                    f"ladder/{name}",
+                    "ladder",
+                    stage,
+                    fan.zone,
+                    feeds,
+                    Level.DANGER,
+                    demands,
+                    fan.source,
+                )
             )
-    targets = [(zone.id, z, (z,)) for z, zone in enumerate(plan.zones)]
+    targets: list[tuple[str, int, tuple[int, ...]]] = [
+        (zone.id, z, (z,)) for z, zone in enumerate(plan.zones)
+    ]
     targets.append(("all", -1, everyone))
     for index, (name, zone_index, scope) in enumerate(targets):
         demands = ((Demand.SOUND, scope), (Demand.WITHDRAW, scope))
@@ -141,7 +191,7 @@ def _withdrawals(plan: Plan) -> list[AlarmSpec]:
 
 
 def alarm_table(plan: Plan) -> tuple[AlarmSpec, ...]:
-    """Return every alarm of the plan: limits, trends, votes, faults, lost zones, ladder, manual, found."""
+    """Return every alarm: limits, trends, votes, faults, lost zones, ladder, manual, found."""
     rows = _rules(plan) + _monitoring(plan) + _withdrawals(plan)
     for o, output in enumerate(plan.outputs):
         rows.append(

@@ -111,7 +111,9 @@ class Effects:
         self._output_demand = np.array([int(o.demand) for o in plan.outputs], dtype=np.int64)
         self._output_fault = np.array([o.on_fault for o in plan.outputs], dtype=np.bool_)
 
-    def scope(self, demand: Demand, zones: Bools, *, exact: bool, air_off: bool, bad: Bools) -> Bools:
+    def scope(
+        self, demand: Demand, zones: Bools, *, exact: bool, air_off: bool, bad: Bools
+    ) -> Bools:
         """Return the zones that a demand reaches.
 
         SOUND and CUT_POWER reach the zones they name. WITHDRAW goes downwind, however far, and
@@ -122,7 +124,8 @@ class Effects:
             return zones
         if air_off or bool((zones & bad).any()):
             return zones | self.everywhere
-        return np.asarray(self.reach[zones].any(axis=0))
+        reached: Bools = self.reach[zones].any(axis=0)
+        return reached
 
     def reached_by(self, alarm: int, *, air_off: bool, bad: Bools) -> Bools:
         """Return the zones whose level or demands an alarm in force moves, shape (Z,)."""

@@ -25,8 +25,8 @@ from alarms.plan import Plan
 from alarms.reasons import describe
 from alarms.trends import TrendState
 from alarms.voting import VoteState
-from sensors.freshness import NEVER, Accepted, Freshness, groups
 from sensors.frame import Batch
+from sensors.freshness import NEVER, Accepted, Freshness, groups
 from sensors.quality import MAY_CLEAR, Quality
 
 Bools = NDArray[np.bool_]
@@ -64,6 +64,7 @@ class Engine:
         self.t_ns = -NEVER
         self._realarm = round(plan.realarm_s * 1e9)
         self._due = NEVER
+        self.ids_line = restart.ids_line(self)
         kinds = [spec.kind for spec in self.alarms]
         self._first = {kind: kinds.index(kind) for kind in dict.fromkeys(kinds)}
         self._lost_zones = np.array(
@@ -83,18 +84,40 @@ class Engine:
         """
         if snapshot is not None:
             restart.restore(self, snapshot)
+        self._resume_at(t_ns)
         if not clock_proved:
             self.ladder.downtime_unknown(t_ns)
         self.points.start(t_ns)
         self.limits.start()
         self.loss.none_since.fill(NEVER)
-        self.t_ns = t_ns
         self._evaluate(t_ns, _NOTHING)
         return self._result(())
 
+    def load(self, snapshot: bytes) -> None:
+        """Continue exactly where a snapshot was taken, freshness and off clocks included.
+
+        For redoing the journalled inputs that came after it; `start` then says "restarted".
+        """
+        restart.restore(self, snapshot)
+        self._resume_at(self.t_ns)
+
     def snapshot(self) -> bytes:
-        """Return everything that a restart needs."""
+        """Return everything that `load` or a restart needs."""
         return restart.save(self)
+
+    def _resume_at(self, t_ns: int) -> None:
+        self.t_ns = t_ns
+        self.points.advance(t_ns)
+        self._find_due()
+
+    def _find_due(self) -> None:
+        self._due = min(
+            self.points.next_deadline(self.t_ns),
+            self.limits.next_deadline(),
+            self.loss.next_deadline(),
+            self.ladder.next_deadline(),
+            self.states.next_deadline(self._realarm),
+        )
 
     def step(
         self, t_ns: int, batch: Batch | None = None, commands: Sequence[Command] = ()
@@ -127,17 +150,19 @@ class Engine:
             for group in groups(batch):
                 accepted = self.points.accept(t_ns, group)
                 self._evaluate(t_ns, accepted.fresh, accepted)
-        refusals = []
+        refusals: list[str | None] = []
         for command in commands:
             refusals.append(orders.apply(self, t_ns, command))
             self.points.advance(t_ns)
             self._evaluate(t_ns, _NOTHING, by_person=True)
+        self.evaluations += 1
         return self._result(tuple(refusals))
 
     def unusable(self) -> Bools:
         """Tell which points cannot be used now: not GOOD, UNCERTAIN or UNDEFINED. Shape (N,)."""
         quality = self.points.frame.quality
-        return ~MAY_CLEAR[quality] & (quality != Quality.UNDEFINED)
+        unusable: Bools = ~MAY_CLEAR[quality] & (quality != Quality.UNDEFINED)
+        return unusable
 
     def permissive(self, zones: Sequence[int]) -> bool:
         """Tell whether the peer of these zones may stay energised.
@@ -174,17 +199,12 @@ class Engine:
         self._transitions(t_ns, condition, cause, late)
         for alarm in ended.tolist():
             shelved = self.states.state[alarm] == State.SHELVED
-            self.states.resume(t_ns, alarm, Why("end of shelf" if shelved else "end of out of service"))
+            what = "shelf" if shelved else "out of service"
+            self.states.resume(t_ns, alarm, Why(f"end of {what}"))
         bad = self.airflow.evaluate(t_ns, self.points, self._sampled)
         self._zones(t_ns, bad)
-        self.evaluations += 1
-        self._due = min(
-            self.points.next_deadline(t_ns),
-            self.limits.next_deadline(),
-            self.loss.next_deadline(),
-            self.ladder.next_deadline(),
-            self.states.next_deadline(self._realarm),
-        )
+        self.t_ns = t_ns
+        self._find_due()
 
     def _conditions(
         self, t_ns: int, fresh: Points, accepted: Accepted | None, *, by_person: bool
@@ -195,7 +215,8 @@ class Engine:
         late: dict[int, Why] = {}
         if accepted is not None and len(accepted.late):
             for rule, i in self.limits.late(accepted):
-                late[rule] = Why("late sample over the limit", float(accepted.late_value[i]), "LATE")
+                value = float(accepted.late_value[i])
+                late[rule] = Why("late sample over the limit", value, "LATE")
         trends = self.trends.evaluate(points, fresh)
         votes, gained = self.votes.evaluate(
             t_ns, points, rule_condition=limits, sampled=sampled, out=out, by_person=by_person
@@ -227,9 +248,7 @@ class Engine:
             )
         return condition, cause, late
 
-    def _transitions(
-        self, t_ns: int, condition: Bools, cause: Bools, late: dict[int, Why]
-    ) -> None:
+    def _transitions(self, t_ns: int, condition: Bools, cause: Bools, late: dict[int, Why]) -> None:
         before = self.states.condition
         moves = (condition != before) | (cause & condition)
         if not moves.any():

@@ -49,7 +49,7 @@ def compare(
 class LimitState:
     """Clocks and conditions of all limit rules."""
 
-    PERSIST: Final = ("condition", "on_since")
+    PERSIST: Final = ("condition", "on_since", "off_since")
 
     def __init__(self, rules: tuple[LimitRule, ...]) -> None:
         n = len(rules)
@@ -76,7 +76,8 @@ class LimitState:
         out_of_range = np.where(
             self.high, quality == Quality.OVER_RANGE, quality == Quality.UNDER_RANGE
         )
-        return (MAY_SET[quality] & beyond) | out_of_range
+        over: Bools = (MAY_SET[quality] & beyond) | out_of_range
+        return over
 
     def evaluate(self, t_ns: int, points: Freshness, sampled: Bools) -> Bools:
         """Move all clocks to `t_ns` and return the conditions.
@@ -99,9 +100,7 @@ class LimitState:
         idle = self.on_since == NEVER
         self.on_since[over & idle] = t_ns
         self.on_since[settled] = NEVER
-        back = settled & compare(
-            value, self.reset, high=self.reset_high, strict=self.reset_strict
-        )
+        back = settled & compare(value, self.reset, high=self.reset_high, strict=self.reset_strict)
         start_off = back & (self.off_since == NEVER)
         self.off_since[start_off] = t_ns
         self.off_since[np.where(has_sample, ~back, ~may_clear)] = NEVER

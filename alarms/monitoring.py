@@ -38,7 +38,7 @@ class FaultState:
 class LossState:
     """Loss of monitoring, one clock a zone, shape (Z,)."""
 
-    PERSIST: Final = ("condition", "lost_since")
+    PERSIST: Final = ("condition", "lost_since", "none_since")
 
     def __init__(self, plan: Plan) -> None:
         zones, rules = plan.zones, plan.limits
@@ -82,13 +82,11 @@ class LossState:
             (quality == Quality.UNDER_RANGE) & self.low
         )
         guards = np.bincount(self.guard_group[usable], minlength=self.n_groups)
-        covered = (
-            (quality == Quality.CALIBRATION)
-            & points.calibrating
-            & (guards[self.guard_group] > 0)
-        )
+        covered = (quality == Quality.CALIBRATION) & points.calibrating
+        covered &= guards[self.guard_group] > 0
         bad = ~MAY_CLEAR[quality] & (quality != Quality.UNDEFINED) & ~counts_as_over & ~covered
-        return self.ruled & (bad | out)
+        lost: Bools = self.ruled & (bad | out)
+        return lost
 
     def evaluate(
         self, t_ns: int, points: Freshness, *, sampled: Bools, out: Bools

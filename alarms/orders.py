@@ -95,7 +95,8 @@ def _reset(engine: Engine, t_ns: int, alarm: int, command: Command) -> Refusal:
         return refusal
     if spec.kind == "manual":
         if states.state[alarm] != State.ACKED:
-            return f"reset is not possible in state {State(states.state[alarm]).name}: acknowledge first"
+            state = State(states.state[alarm]).name
+            return f"reset is not possible in state {state}: acknowledge first"
         states.move(t_ns, alarm, State.NORMAL, _why(command), condition=False)
         return None
     if states.state[alarm] == State.LATCHED:

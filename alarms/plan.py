@@ -56,6 +56,10 @@ class Source:
     verified: str = "no"
 
 
+OWN_RULE = Source()
+"""A rule of the site's own, or of the gateway's."""
+
+
 @dataclass(frozen=True, slots=True)
 class LimitRule:
     """``value op set`` raises, ``value reset_op reset`` clears. Values in the point's unit."""
@@ -70,7 +74,7 @@ class LimitRule:
     demands: Demands = ()
     on_delay_s: float = 0.0
     off_delay_s: float = 0.0
-    source: Source = Source()
+    source: Source = OWN_RULE
     guidance: str = ""
 
 
@@ -94,7 +98,7 @@ class TrendRule:
     min_samples: int
     level: Level
     demands: Demands = ()
-    source: Source = Source()
+    source: Source = OWN_RULE
     guidance: str = ""
 
 
@@ -108,7 +112,7 @@ class VoteRule:
     m: int
     level: Level
     demands: Demands = ()
-    source: Source = Source()
+    source: Source = OWN_RULE
     guidance: str = ""
 
 
@@ -120,7 +124,7 @@ class LossRule:
     back_after_s: float
     level: Level
     demands: Demands = ()
-    source: Source = Source()
+    source: Source = OWN_RULE
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ class LadderRule:
     fan_rules: tuple[int, ...]
     sections: tuple[int, ...]
     mine_after_s: float
-    source: Source = Source()
+    source: Source = OWN_RULE
 
 
 @dataclass(frozen=True, slots=True)

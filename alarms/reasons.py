@@ -39,7 +39,9 @@ def _lost(engine: Engine, zone: int, event: Event) -> str:
     ids = engine.plan.points.ids
     lost = [ids[p] for p in range(len(ids)) if engine.loss.lost[p] and engine.loss.zone[p] == zone]
     names = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")  # noqa: PLR2004
-    return "monitoring is back" if event == Event.RETURN else f"monitoring lost: {names or 'none now'}"
+    return (
+        "monitoring is back" if event == Event.RETURN else f"monitoring lost: {names or 'none now'}"
+    )
 
 
 def _ladder(_engine: Engine, stage: int, event: Event) -> str:

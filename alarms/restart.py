@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +22,11 @@ def _groups(engine: Engine) -> dict[str, tuple[object, tuple[str, ...], tuple[st
     plan = engine.plan
     zones = tuple(z.id for z in plan.zones)
     points = plan.points.ids
+    stages = ("sections", "mine")[: len(engine.ladder.condition)]
     limits = tuple(r.id for r in plan.limits)
     return {
         "points": (engine.points, points, engine.points.PERSIST),
+        "frame": (engine.points.frame, points, ("value", "received_ns", "source_ns")),
         "limits": (engine.limits, limits, engine.limits.PERSIST),
         "trends": (engine.trends, tuple(r.id for r in plan.trends), ("condition",)),
         "votes": (engine.votes, tuple(v.id for v in plan.votes), ("condition",)),
@@ -31,7 +34,7 @@ def _groups(engine: Engine) -> dict[str, tuple[object, tuple[str, ...], tuple[st
         "loss": (engine.loss, zones, engine.loss.PERSIST),
         "counted": (engine.loss, points, ("counted",)),
         "airflow": (engine.airflow, zones, ("bad",)),
-        "ladder": (engine.ladder, ("sections", "mine")[: len(engine.ladder.condition)], ("condition",)),
+        "ladder": (engine.ladder, stages, ("condition",)),
         "alarms": (engine.states, tuple(a.id for a in engine.alarms), engine.states.PERSIST),
         "out": (engine, points, ("out_count",)),
     }
@@ -42,17 +45,21 @@ def _effect(engine: Engine, alarm: int) -> str:
     spec = engine.alarms[alarm]
     zones = [z.id for z in engine.plan.zones]
     scopes = [
-        f"{demand.name}:{','.join(sorted(zones[z] for z in scope))}" for demand, scope in spec.demands
+        f"{demand.name}:{','.join(sorted(zones[z] for z in scope))}"
+        for demand, scope in spec.demands
     ]
     return f"{spec.level.name} {' '.join(sorted(scopes))}"
 
 
+def ids_line(engine: Engine) -> bytes:
+    """Return the ids of every group as one line of JSON."""
+    return json.dumps({group: ids for group, (_, ids, _) in _groups(engine).items()}).encode()
+
+
 def save(engine: Engine) -> bytes:
     """Return the state of the engine as bytes."""
-    ids: dict[str, list[str]] = {}
     arrays: dict[str, Any] = {}
-    for group, (holder, names, columns) in _groups(engine).items():
-        ids[group] = list(names)
+    for group, (holder, _, columns) in _groups(engine).items():
         for column in columns:
             arrays[f"{group}.{column}"] = getattr(holder, column)
     forced = np.flatnonzero(engine.states.in_force()).tolist()
@@ -69,7 +76,8 @@ def save(engine: Engine) -> bytes:
         },
         "effects": {engine.alarms[a].id: _effect(engine, a) for a in forced},
     }
-    return Snapshot(engine.t_ns, engine.states.seq, ids, arrays, small).to_bytes()
+    saved = Snapshot(engine.t_ns, engine.states.seq, engine.ids_line, arrays, small)
+    return saved.to_bytes()
 
 
 def _refuse_loosening(engine: Engine, saved: Snapshot) -> None:
@@ -101,6 +109,7 @@ def restore(engine: Engine, data: bytes) -> None:
     _refuse_loosening(engine, saved)
     for group, (holder, names, columns) in _groups(engine).items():
         saved.columns(group, names, columns).into(holder)
+    engine.t_ns = saved.t_ns
     engine.states.seq = saved.seq
     engine.states.acked_by = dict(saved.small["acked_by"])
     engine.ladder.first_stop = int(saved.small["first_stop"])
@@ -114,5 +123,3 @@ def restore(engine: Engine, data: bytes) -> None:
     engine.effects.evaluate(
         engine.states.in_force(), air_off=engine.ladder.air_is_off, bad=engine.airflow.bad
     )
-
-

@@ -22,7 +22,7 @@ class VoteState:
         self.condition = np.zeros(len(votes), dtype=np.bool_)
         self.voted: list[set[int]] = [set() for _ in votes]
 
-    def evaluate(  # noqa: PLR0913 - the inputs of one evaluation, each by its name
+    def evaluate(
         self,
         t_ns: int,
         points: Freshness,

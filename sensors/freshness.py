@@ -7,6 +7,7 @@ that `since + delay <= t` is false for a clock that does not run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -34,7 +35,20 @@ class Accepted:
 class Freshness:
     """The state of all points; `frame` holds value and effective quality for everyone else."""
 
-    PERSIST: Final = ("newest_s", "latched", "recalibrated", "calibration_until")
+    PERSIST: Final = (
+        "base",
+        "seen",
+        "age_from",
+        "grace_until",
+        "newest_s",
+        "last_value",
+        "last_quality",
+        "can_repeat",
+        "latched",
+        "recalibrated",
+        "calibration_until",
+        "calibrating",
+    )
 
     def __init__(self, points: PointTable) -> None:
         n = len(points)
@@ -186,4 +200,4 @@ def groups(batch: Batch) -> list[Batch]:
             inside.clear()
         inside.add(point)
     cuts.append(len(batch))
-    return [batch.take(slice(a, b)) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [batch.take(slice(a, b)) for a, b in pairwise(cuts)]
