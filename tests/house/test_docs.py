@@ -1,0 +1,64 @@
+"""The documents are true: links lead somewhere, and every setting and command is described."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from gateway import config
+from tests.house import tree
+
+LINK: Final = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+# docs/claims.md says what must not be said, and therefore says it.
+BOASTS: Final = re.compile(
+    r"\bSIL[ -]?[1-4]\b|tamper-?proof|never loses|guarantee|exactly once|military|bullet-?proof",
+    re.IGNORECASE,
+)
+TABLES: Final = {
+    config.SiteConfig: "site",
+    config.ZoneConfig: "zone",
+    config.LinkConfig: "link",
+    config.BrokerConfig: "mqtt",
+    config.DeviceConfig: "device",
+    config.PointConfig: "point",
+    config.RuleConfig: "rule",
+    config.PeerConfig: "peer",
+    config.OutputConfig: "output",
+    config.ExemptionConfig: "exemption",
+    config.JournalConfig: "journal",
+    config.InfluxConfig: "influxdb",
+    config.ApiConfig: "api",
+    config.CommandsConfig: "commands",
+    config.HistorianConfig: "historian",
+}
+RENAMED: Final = {"zone_class": "class"}
+
+
+@pytest.mark.parametrize("document", tree.documents(), ids=tree.name)
+def test_links_lead_to_files(document: Path) -> None:
+    targets = LINK.findall(document.read_text(encoding="utf-8"))
+    inside = [target for target in targets if "://" not in target]
+    lost = [target for target in inside if not (document.parent / target).exists()]
+    assert not lost
+
+
+@pytest.mark.parametrize("document", tree.documents(), ids=tree.name)
+def test_no_document_boasts(document: Path) -> None:
+    if document.name == "claims.md":
+        return
+    found = BOASTS.findall(document.read_text(encoding="utf-8"))
+    assert not found, "docs/claims.md says what may be claimed"
+
+
+@pytest.mark.parametrize("table", TABLES, ids=TABLES.get)
+def test_every_key_of_the_configuration_is_described(table: type) -> None:
+    text = (tree.ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    heading = re.compile(rf"^## .*\[{TABLES[table]}\].*$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+    sections = "".join(heading.findall(text))
+    keys = [RENAMED.get(field.name, field.name) for field in dataclasses.fields(table)]
+    missing = [key for key in keys if f"`{key}`" not in sections]
+    assert not missing, f"docs/configuration.md, [{TABLES[table]}]"
