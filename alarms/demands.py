@@ -123,16 +123,15 @@ class Effects:
         if demand != Demand.WITHDRAW or exact:
             return zones
         if air_off or bool((zones & bad).any()):
-            return zones | self.everywhere
-        reached: Bools = self.reach[zones].any(axis=0)
-        return reached
+            return np.logical_or(zones, self.everywhere)
+        return np.logical_or.reduce(self.reach[zones], axis=0)
 
     def reached_by(self, alarm: int, *, air_off: bool, bad: Bools) -> Bools:
         """Return the zones whose level or demands an alarm in force moves, shape (Z,)."""
         effect = self.classes[self.class_of[alarm]]
         zones = effect.own.copy()
         for demand, mask in effect.scopes:
-            zones |= self.scope(demand, mask, exact=effect.exact, air_off=air_off, bad=bad)
+            zones[self.scope(demand, mask, exact=effect.exact, air_off=air_off, bad=bad)] = True
         return zones
 
     def evaluate(self, in_force: Bools, *, air_off: bool, bad: Bools) -> None:

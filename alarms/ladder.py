@@ -25,7 +25,7 @@ class LadderState:
     def evaluate(
         self, t_ns: int, rule_condition: NDArray[np.bool_], zone_lost: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
-        """Return both stages; stopped means: a fan rule is true, or monitoring of the fan's zone is lost."""
+        """Return both stages; stopped: a fan rule is true, or the fan's zone is lost."""
         if self.rule is not None:
             stopped = bool(
                 rule_condition[list(self.rule.fan_rules)].any() or zone_lost[self.rule.zone]
