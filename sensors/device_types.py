@@ -30,6 +30,7 @@ ORDERS: Final[tuple[Order, ...]] = get_args(Order)
 BIT_FUNCTIONS: Final = ("coil", "discrete")
 TWO_REGISTERS: Final = ("int32", "uint32", "float32")
 LAST_ADDRESS: Final = 65_535
+SIGN_BIT: Final = 0x8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,8 @@ class StatusRow:
     def quality(self, raw: int) -> Quality:
         """Return what this row says about a raw register value."""
         masked = raw & self.at.mask
+        if self.at.type == "int16" and masked >= SIGN_BIT:
+            masked -= 2 * SIGN_BIT
         found = next((q for low, high, q in self.ranges if low <= masked <= high), self.other)
         return max(found, *(q for bit, q in self.bits if masked >> bit & 1), Quality.GOOD)
 
@@ -273,7 +276,7 @@ def _status(t: Table, points: Mapping[str, PointRow]) -> StatusRow:
         normal=t.integer("normal", None),
         note=t.text("note", ""),
     )
-    if row.at.count != 1 or row.at.type in ("bits", "bit"):
+    if row.at.type not in ("int16", "uint16") and row.at.function not in BIT_FUNCTIONS:
         t.wrong("type", "a status register is int16 or uint16; use mask and bits for its parts")
     if row.other == Quality.GOOD and not row.bits and all(q == 0 for *_, q in row.ranges):
         t.wrong("ranges", "the row can never say anything but GOOD; give ranges, bits or other")
