@@ -69,6 +69,7 @@ class ProfileLoss:
     level: Level
     demands: ScopedDemands
     source: Source
+    guidance: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from alarms.places import LOCATIONS, ZONE_CLASSES
 from alarms.plan import Demand, Level, Op, Source
@@ -29,14 +29,11 @@ from alarms.profile import (
     overlaps,
 )
 from sensors.quantities import QUANTITIES
+from sensors.toml_table import Table, TomlError
 
-
-class ProfileErrors(ValueError):  # noqa: N818 - one exception, all errors
-    """Everything that is wrong with a profile, one line each."""
-
-    def __init__(self, errors: list[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = tuple(errors)
+Raw = dict[str, Any]
+_LEVELS: Final = ("ALERT", "ALARM", "DANGER")
+_DEMANDS: Final = ("SOUND", "CUT_POWER", "WITHDRAW")
 
 
 def profile_ids() -> tuple[str, ...]:
@@ -50,11 +47,11 @@ def load_profile(profile_id: str) -> Profile:
 
     Raises
     ------
-    ProfileErrors
-        If there is no such profile, or the file is wrong.
+    TomlError
+        If there is no such profile, or its file is wrong.
     """
     if profile_id not in profile_ids():
-        raise ProfileErrors([f"no profile {profile_id!r}; there are: {', '.join(profile_ids())}"])
+        raise TomlError([f"no profile {profile_id!r}; there are: {', '.join(profile_ids())}"])
     file = files("alarms") / "regulations" / f"{profile_id}.toml"
     return parse_profile(file.read_text("utf-8"), profile_id)
 
@@ -64,136 +61,161 @@ def parse_profile(text: str, profile_id: str) -> Profile:
 
     Raises
     ------
-    ProfileErrors
+    TomlError
         With every error found: row, key, reason.
     """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ProfileErrors([f"{profile_id}: not TOML: {error}"]) from error
+        raise TomlError([f"{profile_id}: not TOML: {error}"]) from error
     errors: list[str] = []
-    top = _Table(data, profile_id, errors)
-    head = _Table(top.take("profile", dict), f"{profile_id}: profile", errors)
-    edition = head.text("edition")
-    book = _Book(profile_id, edition, top.take("sources", dict), top.take("groups", dict, {}))
+    head = Table(data.pop("profile", {}), f"{profile_id}: profile", errors)
+    name, edition = head.text("name"), head.text("edition")
+    for key in ("jurisdiction", "note"):
+        head.text(key)
+    head.finish()
+    book = _Book(profile_id, edition, data.pop("sources", {}), data.pop("groups", {}), errors)
     profile = Profile(
         profile_id,
-        head.text("name"),
+        name,
         edition,
-        tuple(_limit(t, book) for t in top.tables("limit")),
-        tuple(_loss(t, book) for t in top.tables("loss")),
-        _ladder(_Table(top.take("ladder", dict), f"{profile_id}: ladder", errors), book),
+        tuple(_limit(row, n, book) for n, row in enumerate(data.pop("limit", []), 1)),
+        tuple(_loss(row, n, book) for n, row in enumerate(data.pop("loss", []), 1)),
+        _ladder(data.pop("ladder", {}), book),
     )
-    head.text("jurisdiction"), head.text("note", "")
-    head.finish()
-    top.finish()
+    Table(data, profile_id, errors).finish()
     if not errors:
         errors.extend(_twice(profile))
     if errors:
-        raise ProfileErrors(errors)
+        raise TomlError(errors)
     return profile
 
 
 @dataclass(frozen=True, slots=True)
 class _Book:
-    """What rows of one file share."""
+    """What the rows of one file share."""
 
     profile_id: str
     edition: str
     sources: Mapping[str, str]
     groups: Mapping[str, list[str]]
+    errors: list[str]
 
 
-def _limit(t: _Table, book: _Book) -> ProfileLimit:
-    op = cast("Op", t.choice("op", OPS))
-    row = ProfileLimit(
-        quantity=t.choice("quantity", QUANTITIES),
+def _limit(row: Raw, n: int, book: _Book) -> ProfileLimit:
+    where = f"{book.profile_id}: limit {n} ({row.get('quantity')} {row.get('step')})"
+    demands = _demands(row.pop("demands", {}), where, book)
+    t = Table(row, where, book.errors)
+    op = cast("Op", t.choice("op", None, OPS))
+    limit = ProfileLimit(
+        quantity=t.choice("quantity", None, tuple(QUANTITIES)),
         locations=_places(t, book),
-        gas_categories=frozenset(t.choices("gas_categories", GAS_CATEGORIES, GAS_CATEGORIES)),
+        gas_categories=_words(t, "gas_categories", GAS_CATEGORIES) or frozenset(GAS_CATEGORIES),
         step=t.text("step"),
         op=op,
         value=t.number("value"),
-        reset_op=cast("Op", t.choice("reset_op", RESET_OPS.get(op, OPS))),
+        reset_op=cast("Op", t.choice("reset_op", None, RESET_OPS.get(op, OPS))),
         reset=t.number("reset"),
-        level=Level[t.choice("level", ("ALERT", "ALARM", "DANGER"))],
-        demands=_demands(t),
+        level=_level(t),
+        demands=demands,
         on_delay_s=t.number("on_delay_s", 0.0),
         off_delay_s=t.number("off_delay_s", 0.0),
         source=_source(t, book),
         guidance=t.text("guidance", ""),
     )
-    if overlaps(row.op, row.value, row.reset_op, row.reset):
-        t.wrong("reset", f"{row.reset_op} {row.reset} overlaps {row.op} {row.value}")
-    if row.on_delay_s and (not t.text("approval", "") or not row.source.clause):
-        t.wrong("on_delay_s", "a limit waits only with a clause and an `approval` that allow it")
+    if op in RESET_OPS and overlaps(op, limit.value, limit.reset_op, limit.reset):
+        t.wrong("reset", f"{limit.reset_op} {limit.reset} overlaps {op} {limit.value}")
+    if limit.on_delay_s and not t.text("approval", ""):
+        t.wrong("on_delay_s", "a limit may wait only with an `approval` that allows it")
     t.finish()
-    return row
+    return limit
 
 
-def _loss(t: _Table, book: _Book) -> ProfileLoss:
-    t.text("guidance", "")
-    row = ProfileLoss(
-        frozenset(t.choices("zone_classes", tuple(ZONE_CLASSES))),
-        t.number("lost_after_s"),
-        t.number("back_after_s"),
-        Level[t.choice("level", ("ALERT", "ALARM", "DANGER"))],
-        _demands(t),
-        _source(t, book),
+def _loss(row: Raw, n: int, book: _Book) -> ProfileLoss:
+    where = f"{book.profile_id}: loss {n}"
+    demands = _demands(row.pop("demands", {}), where, book)
+    t = Table(row, where, book.errors)
+    loss = ProfileLoss(
+        zone_classes=_words(t, "zone_classes", tuple(ZONE_CLASSES)),
+        lost_after_s=t.number("lost_after_s"),
+        back_after_s=t.number("back_after_s"),
+        level=_level(t),
+        demands=demands,
+        source=_source(t, book),
+        guidance=t.text("guidance", ""),
     )
     t.finish()
-    return row
+    return loss
 
 
-def _ladder(t: _Table, book: _Book) -> ProfileLadder:
-    row = ProfileLadder(
-        t.choice("zone_class", ZONE_CLASSES),
-        t.choice("quantity", QUANTITIES),
-        t.choice("location", LOCATIONS),
-        t.text("step"),
-        frozenset(t.choices("sections", tuple(ZONE_CLASSES))),
-        t.number("mine_after_s"),
-        _source(t, book),
+def _ladder(row: Raw, book: _Book) -> ProfileLadder:
+    t = Table(row, f"{book.profile_id}: ladder", book.errors)
+    ladder = ProfileLadder(
+        zone_class=t.choice("zone_class", None, tuple(ZONE_CLASSES)),
+        quantity=t.choice("quantity", None, tuple(QUANTITIES)),
+        location=t.choice("location", None, tuple(LOCATIONS)),
+        step=t.text("step"),
+        sections=_words(t, "sections", tuple(ZONE_CLASSES)),
+        mine_after_s=t.number("mine_after_s"),
+        source=_source(t, book),
     )
     t.finish()
-    return row
+    return ladder
 
 
-def _places(t: _Table, book: _Book) -> frozenset[str]:
+def _level(t: Table) -> Level:
+    return Level.__members__.get(t.choice("level", None, _LEVELS), Level.DANGER)
+
+
+def _words(t: Table, key: str, allowed: tuple[str, ...]) -> frozenset[str]:
+    words = t.texts(key)
+    for word in words:
+        if word not in allowed:
+            t.wrong(key, f"{word!r} is not one of {', '.join(allowed)}")
+    return frozenset(words)
+
+
+def _places(t: Table, book: _Book) -> frozenset[str]:
     names: list[str] = []
-    for word in t.take("locations", list, []):
+    for word in t.texts("locations"):
         names.extend(book.groups.get(word[1:], [word]) if word.startswith("@") else [word])
     for name in names:
         if name not in LOCATIONS and name != EVERYWHERE:
-            t.wrong("locations", f"{name!r} is no location class")
+            t.wrong("locations", f"{name!r} is no location class and no group")
+    if not names:
+        t.wrong("locations", "missing; name at least one location class, or *")
     return frozenset(names)
 
 
-def _demands(t: _Table) -> ScopedDemands:
+def _demands(row: Mapping[str, list[str]], where: str, book: _Book) -> ScopedDemands:
     found: list[tuple[Demand, tuple[str, ...]]] = []
-    for word, scope in t.take("demands", dict, {}).items():
-        if word not in ("SOUND", "CUT_POWER", "WITHDRAW"):
-            t.wrong("demands", f"{word!r} is no demand")
+    for word, scope in row.items():
+        if word not in _DEMANDS:
+            book.errors.append(f"{where}: demands: {word!r} is not one of {', '.join(_DEMANDS)}")
             continue
         for place in scope:
-            zone_class = place.removeprefix("all:")
-            if place not in (OWN, ALL) and zone_class not in ZONE_CLASSES:
-                t.wrong("demands", f"{place!r} is no scope")
+            if place not in (OWN, ALL) and place.removeprefix("all:") not in ZONE_CLASSES:
+                book.errors.append(f"{where}: demands: {place!r} is no scope")
         found.append((Demand[word], tuple(scope)))
     return tuple(found)
 
 
-def _source(t: _Table, book: _Book) -> Source:
+def _source(t: Table, book: _Book) -> Source:
     key = t.text("source")
     if key not in book.sources:
         t.wrong("source", f"{key!r} does not stand in [sources]")
-    verified = t.choice("verified", VERIFIED)
-    text = book.sources.get(key, "")
-    return Source(book.profile_id, book.edition, t.text("clause"), text, verified)
+    return Source(
+        profile=book.profile_id,
+        edition=book.edition,
+        clause=t.text("clause"),
+        source=book.sources.get(key, ""),
+        verified=t.choice("verified", None, VERIFIED),
+    )
 
 
 def _twice(profile: Profile) -> Iterator[str]:
     """Yield the places where a step of one quantity stands twice: neither would surely hold."""
-    for quantity in {r.quantity for r in profile.limits}:
+    for quantity in sorted({r.quantity for r in profile.limits}):
         for category in GAS_CATEGORIES:
             for location in LOCATIONS:
                 steps = [r.step for r in profile.limits_for(quantity, location, category)]
@@ -202,63 +224,3 @@ def _twice(profile: Profile) -> Iterator[str]:
                         f"{profile.id}: limit: step {step} of {quantity} stands twice for "
                         f"{location}, gas category {category}"
                     )
-
-
-class _Table:
-    """One TOML table being read: takes keys out, notes what is wrong, refuses leftovers."""
-
-    def __init__(self, data: Mapping[str, Any], where: str, errors: list[str]) -> None:
-        self._left = dict(data)
-        self._where = where
-        self._errors = errors
-
-    def wrong(self, key: str, reason: str) -> None:
-        self._errors.append(f"{self._where}: {key}: {reason}")
-
-    def take(self, key: str, kind: type | tuple[type, ...], default: object = None) -> Any:  # noqa: ANN401
-        value = self._left.pop(key, default)
-        if value is None:
-            self.wrong(key, "missing")
-        elif not isinstance(value, kind) or isinstance(value, bool):
-            self.wrong(key, f"{value!r} is of the wrong kind")
-        else:
-            return value
-        first = kind if isinstance(kind, type) else kind[0]
-        return first()
-
-    def text(self, key: str, default: str | None = None) -> str:
-        return str(self.take(key, str, default))
-
-    def number(self, key: str, default: float | None = None) -> float:
-        return float(self.take(key, (float, int), default))
-
-    def choice(self, key: str, allowed: Mapping[str, object] | tuple[str, ...]) -> str:
-        word = self.text(key)
-        if word in allowed:
-            return word
-        self.wrong(key, f"{word!r} is not one of {', '.join(allowed)}")
-        return next(iter(allowed))
-
-    def choices(
-        self, key: str, allowed: tuple[str, ...], default: tuple[str, ...] | None = None
-    ) -> tuple[str, ...]:
-        words = self.take(key, list, None if default is None else list(default))
-        for word in words:
-            if word not in allowed:
-                self.wrong(key, f"{word!r} is not one of {', '.join(allowed)}")
-        return tuple(words)
-
-    def tables(self, key: str) -> list[_Table]:
-        rows = self.take(key, list)
-        return [
-            _Table(
-                row,
-                f"{self._where}: {key} {n} ({row.get('quantity', '')} {row.get('step', '')})",
-                self._errors,
-            )
-            for n, row in enumerate(rows, 1)
-        ]
-
-    def finish(self) -> None:
-        for key in self._left:
-            self.wrong(key, "unknown key")
