@@ -123,8 +123,9 @@ class Effects:
         if demand != Demand.WITHDRAW or exact:
             return zones
         if air_off or bool((zones & bad).any()):
-            return np.logical_or(zones, self.everywhere)
-        return np.logical_or.reduce(self.reach[zones], axis=0)
+            everyone: Bools = np.logical_or(zones, self.everywhere)
+            return everyone
+        return np.asarray(self.reach[zones].any(axis=0), dtype=np.bool_)
 
     def reached_by(self, alarm: int, *, air_off: bool, bad: Bools) -> Bools:
         """Return the zones whose level or demands an alarm in force moves, shape (Z,)."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alarms.events import Row, State
 from alarms.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -123,3 +125,46 @@ def restore(engine: Engine, data: bytes) -> None:
     engine.effects.evaluate(
         engine.states.in_force(), air_off=engine.ladder.air_is_off, bad=engine.airflow.bad
     )
+
+
+def follow(engine: Engine, rows: Sequence[Row]) -> None:
+    """Set the lifecycle of alarms from event rows alone, where nothing better is left.
+
+    Clocks and measured conditions are unknown then; an alarm that was active counts as true
+    until a sample clears it.
+    """
+    states = engine.states
+    for row in rows:
+        states.seq = max(states.seq, row.seq)
+        engine.t_ns = max(engine.t_ns, row.t_ns)
+        alarm = states.index.get(row.rule)
+        if alarm is None:
+            continue
+        state = State[row.to_state]
+        states.state[alarm] = state
+        states.condition[alarm] = state in (State.UNACKED, State.ACKED)
+        states.last_seq[alarm] = states.moved_seq[alarm] = row.seq
+        states.since[alarm] = row.t_ns
+    _conditions_from_states(engine)
+
+
+def _conditions_from_states(engine: Engine) -> None:
+    """Give the conditions of the alarms back to the parts that measure them."""
+    states = engine.states
+    for alarm, spec in enumerate(engine.alarms):
+        condition, at = bool(states.condition[alarm]), spec.index_in_kind
+        holder = {
+            "limit": engine.limits.condition,
+            "trend": engine.trends.condition,
+            "vote": engine.votes.condition,
+            "fault": engine.faults.condition,
+            "maintenance": engine.faults.maintenance,
+            "lost": engine.loss.condition,
+            "ladder": engine.ladder.condition,
+        }.get(spec.kind)
+        if holder is not None:
+            holder[at] = condition
+        if spec.kind == "lost" and condition:
+            engine.loss.lost_since[at] = states.since[alarm]
+        if spec.id == "ladder/sections" and states.state[alarm] != State.NORMAL:
+            engine.ladder.first_stop = int(states.since[alarm])

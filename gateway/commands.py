@@ -79,7 +79,7 @@ def command_from(request: Answer, caller: Caller, now_ns: int) -> Command:
     if unknown:
         message = f"unknown key {unknown[0]!r}; known: {', '.join(sorted(_KEYS))}"
         raise RequestError(message)
-    kind = request.get("kind")
+    kind: Any = request.get("kind")
     if kind not in PERSON_KINDS:
         message = f"unknown kind {kind!r}; known: {', '.join(PERSON_KINDS)}"
         raise RequestError(message)
@@ -187,8 +187,8 @@ class CommandServer:
         except TimeoutError:
             self._waiting.pop(ticket, None)
             return _no(
-                f"given to the alarm path, but not confirmed by the journal in {REPLY_WITHIN_S:g} s:"
-                " look at the alarm list before you rely on it"
+                f"given to the alarm path, but not confirmed by the journal in"
+                f" {REPLY_WITHIN_S:g} s: look at the alarm list before you rely on it"
             )
         return {
             "accepted": reply.refusal is None,

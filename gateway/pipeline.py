@@ -5,6 +5,7 @@ inbox -> engine -> actuators, then journal and live state. Nothing here waits fo
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
@@ -36,24 +37,22 @@ class Actuator(Protocol):
 class Journal(Protocol):
     """Where everything is kept; never blocks."""
 
-    def put_readings(self, t_ns: int, batch: Batch) -> None:
-        """Keep samples."""
+    durable_ticket: int
+
+    def put_readings(self, t_ns: int, batch: Batch) -> int:
+        """Keep samples; return the ticket at which they are durable."""
         ...
 
-    def put_rows(self, rows: Sequence[Row]) -> None:
-        """Keep event rows."""
+    def put_rows(self, rows: Sequence[Row]) -> int:
+        """Keep event rows; return their ticket."""
         ...
 
-    def put_record(self, kind: str, t_ns: int, data: Json) -> None:
-        """Keep a record of another kind."""
+    def put_record(self, kind: str, t_ns: int, data: Json) -> int:
+        """Keep a record of another kind; return its ticket."""
         ...
 
-    def put_snapshot(self, t_ns: int, data: bytes) -> None:
-        """Keep the engine's memory."""
-        ...
-
-    def after_commit(self, call: Callable[[], None]) -> None:
-        """Call, from any thread, once everything put before is durable."""
+    def put_snapshot(self, t_ns: int, data: bytes) -> int:
+        """Keep the engine's memory; return its ticket."""
         ...
 
 
@@ -64,6 +63,15 @@ class Reply:
     ticket: int
     refusal: str | None
     seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Unconfirmed:
+    """A command that is not durable yet; the outputs that it lowered stay on until it is."""
+
+    ticket: int
+    lowered: Bools
+    reply: Reply
 
 
 class Pipeline:
@@ -84,12 +92,10 @@ class Pipeline:
         self.peer_zones = peer_zones
         self.on_publish: Callable[[int], None] = lambda _t_ns: None
         self.on_reply: Callable[[Reply], None] = lambda _reply: None
-        # Runs a callable on the pump's thread, from the journal's.
-        self.from_other_thread: Callable[[Callable[[], None]], None] = lambda call: call()
         self.required: Bools = engine.effects.outputs.copy()
         self.last_step_ns = 0
         self.steps = 0
-        self._held: list[Bools] = []
+        self._unconfirmed: deque[_Unconfirmed] = deque()
         self._beats: Beats = [(0, False) for _ in peer_zones]
         self._snapshot_due = 0
         self._publish_due = 0
@@ -128,30 +134,31 @@ class Pipeline:
         before = self.required.copy()
         result = self.engine.step(entry.t_ns, None, (command,))
         lowered = before & ~result.outputs
-        if lowered.any():
-            self._held.append(lowered)
-        self._act(result.outputs)
         refusal = result.refusals[0]
-        data = {"command": asdict(command), "refusal": refusal}
-        self.journal.put_record("command", entry.t_ns, data)
-        self.journal.put_rows(result.rows)
         reply = Reply(entry.ticket, refusal, self.engine.states.seq)
+        data = {"command": asdict(command), "refusal": refusal}
+        ticket = self.journal.put_record("command", entry.t_ns, data)
+        if result.rows:
+            ticket = max(ticket, self.journal.put_rows(result.rows))
+        self._unconfirmed.append(_Unconfirmed(ticket, lowered, reply))
+        self._act(result.outputs)
 
-        def committed() -> None:
-            self._release(lowered, reply)
-
-        self.journal.after_commit(lambda: self.from_other_thread(committed))
-
-    def _release(self, lowered: Bools, reply: Reply) -> None:
-        self._held = [held for held in self._held if held is not lowered]
+    def committed(self) -> None:
+        """Release and confirm what the journal has by now; called on the pump's own thread."""
+        durable = self.journal.durable_ticket
+        done = [item for item in self._unconfirmed if item.ticket <= durable]
+        if not done:
+            return
+        self._unconfirmed = deque(i for i in self._unconfirmed if i.ticket > durable)
         self._act(self.engine.effects.outputs)
-        self.on_reply(reply)
+        for item in done:
+            self.on_reply(item.reply)
 
     def _act(self, outputs: Bools) -> None:
         """Hand the whole state to every actuator."""
         required = outputs.copy()
-        for held in self._held:
-            required |= held
+        for item in self._unconfirmed:
+            required |= item.lowered
         self.required = required
         states = required.tolist()
         for actuator in self.actuators:

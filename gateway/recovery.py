@@ -13,11 +13,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from alarms import restart
 from alarms.engine import Engine
 from alarms.events import Command, Row
 from alarms.plan import Plan
 from gateway import config_file, site
+from gateway.config import Config
+from gateway.config_file import ConfigErrors
 from gateway.journal_reader import JournalReader
+from gateway.site import Site
 from sensors.frame import Batch
 
 PAGE: Final = 500
@@ -141,3 +145,54 @@ class Redo:
         assert self.engine is not None  # noqa: S101 - set two lines above
         snapshot = None if before is None or before is self.engine else before.snapshot()
         return self.engine.start(t_ns, snapshot, clock_proved=bool(start["clock_proved"])).rows
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a restart begins with: the engine's memory, and rows the crash left unwritten."""
+
+    snapshot: bytes | None
+    last_t_ns: int | None
+    rows: list[Row]
+    note: str
+
+
+def recover(config: Config, today: Site) -> Recovered:
+    """Redo the journal of a site up to its last input.
+
+    Where the journal cannot be redone, the alarms stand as their last event rows say, and the
+    note says why: an alarm in force is never forgotten for a damaged file.
+    """
+    reader = JournalReader(config.journal.path)
+    last_t_ns, last_seq = _end_of(reader)
+    if last_t_ns is None:
+        return Recovered(None, None, [], "")
+    redo = Redo(reader)
+    rows: list[Row] = []
+    try:
+        redo.from_snapshot()
+        for t_ns, made in redo.run():
+            last_t_ns = max(last_t_ns, t_ns)
+            rows += [row for row in made if row.seq > last_seq]
+    except (ValueError, KeyError, TypeError, ConfigErrors) as error:
+        note = f"the journal could not be redone ({error}); alarms stand as their last events say"
+        return Recovered(_from_rows(reader, today), last_t_ns, [], note)
+    if redo.engine is None:
+        note = "the journal holds no start; alarms stand as their last events say"
+        return Recovered(_from_rows(reader, today), last_t_ns, [], note)
+    return Recovered(redo.engine.snapshot(), max(last_t_ns, redo.engine.t_ns), rows, "")
+
+
+def _end_of(reader: JournalReader) -> tuple[int | None, int]:
+    """Return the last stamp anywhere in the journal, and the last event seq."""
+    stamp = reader.last_t_ns()
+    return stamp, reader.last_event_seq()
+
+
+def _from_rows(reader: JournalReader, today: Site) -> bytes:
+    engine = Engine(today.plan)
+    seq = 0
+    while page := reader.events_after(seq, PAGE):
+        seq = page[-1].seq
+        restart.follow(engine, page)
+    return engine.snapshot()

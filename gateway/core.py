@@ -1,0 +1,372 @@
+"""The core process: field links, inbox, pump, journal, live state, command socket.
+
+The alarm path lives here and nowhere else; no HTTP server, no sink. Order of start: journal and
+redo, engine, outputs read back and asserted, then polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import gc
+import logging
+import random
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from alarms.actuators.modbus_output import ModbusOutputs
+from sensors.collectors.modbus import ModbusLink
+
+from alarms.actuators.mqtt_output import MqttOutputs
+from alarms.engine import Engine
+from alarms.events import Command, Row
+from gateway import publish
+from gateway.clock import WallClock
+from gateway.commands import CommandServer
+from gateway.config import Config
+from gateway.inbox import Inbox
+from gateway.journal import JournalState, JournalWriter
+from gateway.live_state import LiveWriter
+from gateway.pipeline import Pipeline
+from gateway.recovery import Recovered, recover
+from gateway.site import Site, build
+from gateway.supervise import keep_running
+from sensors.collectors.mqtt import MqttSource
+from sensors.device_types import load_types
+from sensors.frame import Batch
+from sensors.quality import Quality
+from sensors.quantities import QUANTITIES
+
+LOG: Final = logging.getLogger("firedamp.core")
+TICK_S: Final = 0.1
+HEALTH_EVERY_S: Final = 1.0
+CLOCK_STEP_NS: Final = 500_000_000
+CLOCK_FAULT_S: Final = 60.0
+SERVICES_SILENT_S: Final = 15.0
+CLOSE_WITHIN_S: Final = 5.0
+
+
+class AlreadyRunningError(RuntimeError):
+    """Another core holds this site's lock."""
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Hold the site's lock for the life of the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = (folder / "core.lock").open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        message = f"another core runs on this site: {folder / 'core.lock'} is held"
+        raise AlreadyRunningError(message) from error
+    return handle
+
+
+def live_path(config: Config) -> Path:
+    """Return where the live state of a site is mapped."""
+    return config.journal.path / "live.state"
+
+
+@dataclass(slots=True)
+class _Link:
+    """One owner of a field link, with what it says of itself."""
+
+    name: str
+    kind: str
+    run: Callable[[], Any]
+    status: publish.LinkStatus
+
+
+class Core:
+    """Everything of the core process, put together once."""
+
+    def __init__(self, config: Config, site: Site) -> None:
+        self.config, self.site = config, site
+        self.rng = random.Random()  # noqa: S311 - jitter of pauses, not a secret
+        self.health = publish.Health()
+        self.wake = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+        recovered = recover(config, site)
+        self.clock = WallClock(recovered.last_t_ns)
+        self.journal = JournalWriter(
+            config.journal, on_commit=self._committed, on_state=self._journal_state
+        )
+        plan = site.plan
+        low = np.array([QUANTITIES[s.quantity].dangerous == "low" for s in plan.points.specs])
+        self.inbox = Inbox(self.clock, len(plan.points), low, self.wake.set)
+        self.inbox.offset_ns = self.clock.offset_ns
+        self.engine = Engine(plan)
+        self.modbus = {link.id: self._modbus_outputs(link.id) for link in site.modbus_links}
+        self.mqtt = self._mqtt_outputs()
+        actuators: list[ModbusOutputs | MqttOutputs] = [o for o in self.modbus.values() if o]
+        if self.mqtt:
+            actuators.append(self.mqtt)
+        self.pipeline = Pipeline(self.engine, self.inbox, self.journal, actuators, site.peer_zones)
+        self.links = self._links()
+        self.live = LiveWriter(live_path(config), _capacity(site))
+        self.commands = CommandServer(
+            config.commands.socket,
+            config.commands.operators,
+            self.inbox.order,
+            self.inbox.stamp,
+            self._service_health,
+        )
+        self.pipeline.on_publish = self._publish
+        self.pipeline.on_reply = self.commands.reply
+        self.readback = np.full(len(plan.outputs), -1, dtype=np.int8)
+        self.output_since = np.zeros(len(plan.outputs), dtype=np.int64)
+        self._was_required = self.pipeline.required.copy()
+        self._service_seen: dict[str, float] = {}
+        self._clock_fault_until = 0.0 if self.clock.proved else float("inf")
+        self._folded = 0
+        self.started_t_ns = 0
+        self._start(recovered)
+
+    # --- start
+
+    def _start(self, recovered: Recovered) -> None:
+        """Write what the crash left unwritten, then the configuration, the start and its rows."""
+        self.journal.start()
+        t_ns = self.started_t_ns = self.inbox.stamp()
+        if recovered.rows:
+            self.journal.put_rows(recovered.rows)
+        points = list(self.site.plan.points.ids)
+        text = self.config.file.read_text(encoding="utf-8")
+        self.journal.put_record(
+            "config",
+            t_ns,
+            {
+                "digest": self.config.digest,
+                "file": str(self.config.file),
+                "points": points,
+                "text": text,
+            },
+        )
+        proved = self.clock.proved
+        start = {"digest": self.config.digest, "clock_proved": proved, "note": recovered.note}
+        self.journal.put_record("start", t_ns, start)
+        result = self.engine.start(t_ns, recovered.snapshot, clock_proved=proved)
+        self.journal.put_rows(result.rows)
+        # Journalled at once, so that a crash in the first seconds finds a place to redo from.
+        self.journal.put_snapshot(t_ns, self.engine.snapshot())
+        if recovered.note:
+            LOG.warning("%s", recovered.note)
+        self.pipeline.pump()
+
+    def _modbus_outputs(self, link: str) -> ModbusOutputs | None:
+        outputs = self.site.coil_outputs.get(link, ())
+        peers = self.site.peers.get(link, ())
+        if not outputs and not peers:
+            return None
+        return ModbusOutputs(outputs, peers, self._found, self._agreement)
+
+    def _mqtt_outputs(self) -> MqttOutputs | None:
+        if not self.site.mqtt_outputs:
+            return None
+        return MqttOutputs(self.site.mqtt_outputs, self._found, self._agreement)
+
+    def _links(self) -> list[_Link]:
+        types = load_types()
+        links: list[_Link] = []
+        for spec in self.site.modbus_links:
+            link = ModbusLink(spec, types, self.inbox.put, self.modbus[spec.id], self.rng)
+            links.append(_Link(spec.id, "modbus-tcp", link.run, link.status))
+        if self.site.broker is not None:
+            source = MqttSource(self.site.broker, self.inbox.put, self.mqtt, self.rng)
+            links.append(_Link("mqtt", "mqtt", source.run, source.status))
+        return links
+
+    # --- what the outputs say
+
+    def _found(self, output: int, on: bool | None) -> None:
+        """Take the state an output was found in, before anything is written to it.
+
+        Found on without a reason: the pump runs at once, so that the first write keeps it on.
+        """
+        if on and not self.pipeline.required[output]:
+            name = self.site.plan.outputs[output].id
+            self.inbox.order(Command("found", name, "gateway"), 0)
+            self.pipeline.pump()
+
+    def _agreement(self, output: int, agrees: bool | None) -> None:
+        """Turn a read-back into a reading, so that a mismatch is an alarm like any other."""
+        wanted = bool(self.pipeline.required[output])
+        if agrees is None:
+            self.readback[output] = -1
+        else:
+            self.readback[output] = wanted if agrees else not wanted
+        point = self.site.plan.outputs[output].agreement_point
+        if point >= 0:
+            quality = Quality.COMMS_LOST if agrees is None else Quality.GOOD
+            self.inbox.put(Batch.of(point, float(bool(agrees)), quality))
+
+    # --- what the journal says, from its own thread
+
+    def _committed(self, _seq: int) -> None:
+        self.loop.call_soon_threadsafe(self.pipeline.committed)
+
+    def _journal_state(self, state: JournalState) -> None:
+        self.loop.call_soon_threadsafe(self._note_journal, state)
+
+    def _note_journal(self, state: JournalState) -> None:
+        self.health.say("journal", works=state.ok, reason=state.reason)
+
+    def _service_health(self, part: str, works: bool, reason: str) -> None:
+        self._service_seen[part] = self.loop.time()
+        self.health.say(part, works=works, reason=reason)
+
+    # --- the running parts
+
+    async def pump(self) -> None:
+        """Pump at every wake-up and at least every 100 ms. A bug here ends the process."""
+        while True:
+            self.wake.clear()
+            self.pipeline.pump()
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self.wake.wait()
+            except TimeoutError:
+                continue
+
+    async def watch(self) -> None:
+        """Once a second: the gateway's own health as readings, and steps of the wall clock."""
+        while True:
+            self._look_at_clock()
+            self._look_at_parts()
+            points, values = self._health_readings()
+            if points:
+                self.inbox.put(Batch.of(points, values))
+            await asyncio.sleep(HEALTH_EVERY_S)
+
+    def _look_at_clock(self) -> None:
+        step_ns = self.clock.step_ns()
+        if abs(step_ns) > CLOCK_STEP_NS:
+            self.clock.anchor()
+            self.inbox.offset_ns = self.clock.offset_ns
+            data = {"step_ns": step_ns, "offset_ns": self.clock.offset_ns}
+            self.journal.put_record("clock_step", self.inbox.stamp(), data)
+            self._clock_fault_until = self.loop.time() + CLOCK_FAULT_S
+            self.health.say(
+                "clock", works=False, reason=f"the clock was stepped {step_ns / 1e9:g} s"
+            )
+        elif self.loop.time() >= self._clock_fault_until or self.clock.offset_ns > 0:
+            self.health.say("clock", works=True)
+        elif not self.clock.proved:
+            self.health.say("clock", works=False, reason="the wall clock is behind the journal")
+
+    def _look_at_parts(self) -> None:
+        self._note_journal(self.journal.state())
+        grew = self.inbox.folded > self._folded
+        self._folded = self.inbox.folded
+        self.health.say("inbox", works=not grew, reason="samples were folded" if grew else "")
+        for part, seen in self._service_seen.items():
+            if self.loop.time() - seen > SERVICES_SILENT_S:
+                self.health.say(part, works=False, reason="the services process is silent")
+        for link in self.links:
+            self.health.say(
+                f"link.{link.name}", works=link.status.connected, reason=link.status.last_error
+            )
+
+    def _health_readings(self) -> tuple[list[int], list[float]]:
+        points, values = [], []
+        for name, point in self.site.health_points.items():
+            part = name.removeprefix("gateway.")
+            works, _ = self.health.parts.get(part, (True, ""))
+            points.append(point)
+            values.append(float(works))
+        return points, values
+
+    def _publish(self, t_ns: int) -> None:
+        required = self.pipeline.required
+        changed = required != self._was_required
+        self.output_since[changed] = t_ns
+        self._was_required = required.copy()
+        now = self.clock.monotonic_ns()
+        arrays = publish.columns(self.engine, required, self.readback, self.output_since)
+        peers = [{"id": peer.id, "proven": False} for peer in self.config.peers]
+        meta = publish.meta(
+            engine=self.engine,
+            clock=self.clock,
+            t_ns=t_ns,
+            steps=self.pipeline.steps,
+            digest=self.config.digest,
+            started_t_ns=self.started_t_ns,
+            committed_seq=self.journal.state().committed_seq,
+            links=[publish.link_row(x.name, x.kind, x.status, now) for x in self.links],
+            health=self.health,
+            peers=peers,
+        )
+        self.live.publish(meta, arrays)
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; then keep the last state and close the journal.
+
+        Outputs are left as they are: a peer whose heartbeat stops goes to its own safe state.
+        """
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, stop.set)
+        gc.collect()
+        gc.freeze()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self.pump(), name="pump")]
+                tasks += self._supervised(group)
+                waiting = group.create_task(stop.wait(), name="stop")
+                await waiting
+                for task in tasks:
+                    task.cancel()
+        finally:
+            t_ns = self.inbox.stamp()
+            self.journal.put_snapshot(t_ns, self.engine.snapshot())
+            self.journal.close(CLOSE_WITHIN_S)
+            self.live.close()
+
+    def _supervised(self, group: asyncio.TaskGroup) -> Sequence[asyncio.Task[None]]:
+        parts: list[tuple[str, Callable[[], Any]]] = [
+            (f"link {link.name}", link.run) for link in self.links
+        ]
+        parts += [("commands", self.commands.run), ("watch", self.watch)]
+        return [
+            group.create_task(keep_running(name, part, self._part_state(name), self.rng), name=name)
+            for name, part in parts
+        ]
+
+    def _part_state(self, name: str) -> Callable[[bool, str], None]:
+        def say(works: bool, reason: str) -> None:
+            if not works or name in self.health.parts:
+                self.health.say(name, works=works, reason=reason)
+
+        return say
+
+
+def _capacity(site: Site) -> int:
+    """Return room for the live state [bytes], with space for messages of links."""
+    plan = site.plan
+    alarms = len(plan.limits) + len(plan.trends) + 3 * len(plan.points) + 4 * len(plan.zones)
+    return 262_144 + 64 * len(plan.points) + 128 * alarms + 4_096 * len(site.modbus_links)
+
+
+async def run(config: Config) -> None:
+    """Run the core of a site.
+
+    Raises
+    ------
+    AlreadyRunningError
+        If another core runs on this site.
+    LoosenedError
+        If the configuration would remove or loosen an alarm in force.
+    """
+    lock = _lock(config.journal.path)
+    try:
+        await Core(config, build(config)).run()
+    finally:
+        lock.close()
+
+
+__all__ = ["AlreadyRunningError", "Core", "Row", "live_path", "run"]
