@@ -38,6 +38,7 @@ MAX_PAYLOAD_BYTES: Final = 65_536
 
 PAYLOAD_TYPES: Final = ("json-node", "plain")
 
+_MAX_TOPIC_BYTES: Final = 65_535
 _ARRAY_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,5}")
 _PLAIN_NUMBER: Final = re.compile(rb"\s*[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?\s*")
 
@@ -135,6 +136,36 @@ class PayloadDecoder:
 def decode(spec: MqttDeviceSpec, payload: bytes, *, retained: bool) -> Batch:
     """Decode one payload of `spec`; a caller with many payloads keeps a `PayloadDecoder`."""
     return PayloadDecoder(spec).decode(payload, retained=retained)
+
+
+def read_flag(payload: bytes, name: str) -> bool | None:
+    """Return the boolean member `name` of a JSON object; None for anything else."""
+    found = _child(_parse(payload), name)
+    return found if isinstance(found, bool) else None
+
+
+def is_topic_filter(text: str) -> bool:
+    """Say whether `text` is a valid topic filter of MQTT (3.1.1, section 4.7.1)."""
+    levels = text.split("/")
+    return (
+        0 < len(text.encode(errors="surrogatepass")) <= _MAX_TOPIC_BYTES
+        and "\x00" not in text
+        and all(level in ("+", "#") or not {"+", "#"} & set(level) for level in levels)
+        and "#" not in levels[:-1]
+    )
+
+
+def topic_matches(topic_filter: str, topic: str) -> bool:
+    """Say whether a topic falls under a filter (section 4.7.2: wildcards never match ``$SYS``)."""
+    wanted, given = topic_filter.split("/"), topic.split("/")
+    if given[0].startswith("$") and wanted[0] in ("+", "#"):
+        return False
+    if wanted[-1] == "#":
+        wanted = wanted[:-1]
+        given = given[: len(wanted)]
+    return len(wanted) == len(given) and all(
+        want in ("+", got) for want, got in zip(wanted, given, strict=True)
+    )
 
 
 class _Nothing:
