@@ -1,0 +1,178 @@
+"""Pretend MQTT nodes: sensors that publish, and sounders and lights that obey and confirm."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import aiomqtt
+
+from gateway.clock import WallClock
+from gateway.config import BrokerConfig, DeviceConfig, OutputConfig
+from sensors.quantities import QUANTITIES
+from simulators.encoding import to_unit
+from simulators.faults import OnTheWire
+from simulators.world import MQTT_LINK, World
+
+_RECONNECT_S: Final = 0.5
+T = TypeVar("T")
+_GARBLED: Final = b'{"time": "2026-'
+
+
+def payload(device: DeviceConfig, values: Mapping[str, OnTheWire], wall_ns: int) -> bytes | None:
+    """Return what a node publishes; None if none of its values is there. Pure."""
+    present = {key: wire for key, wire in values.items() if not wire.missing}
+    if not present:
+        return None
+    if any(wire.corrupt for wire in present.values()):
+        return _GARBLED
+    if device.type == "plain":
+        return str(_number(device, *next(iter(present.items())))).encode()
+    tree: dict[str, Any] = {}
+    if device.time_path:
+        _put(tree, device.time_path, _iso(wall_ns))
+    for key, wire in present.items():
+        _put(tree, device.paths.get(key, key), _number(device, key, wire))
+    return json.dumps(_with_arrays(tree)).encode()
+
+
+def _number(device: DeviceConfig, key: str, wire: OnTheWire) -> float | int:
+    quantity = device.points[key]
+    value = to_unit(wire.value, quantity, device.units.get(key, ""), device.lel_pct_vol)
+    whole = QUANTITIES[quantity].unit in ("0/1", "people")
+    return round(value) if whole else round(value, 6)
+
+
+def _put(tree: dict[str, Any], path: str, value: float | str) -> None:
+    *branches, leaf = path.split(".")
+    for branch in branches:
+        tree = tree.setdefault(branch, {})
+    tree[leaf] = value
+
+
+def _with_arrays(tree: object) -> object:
+    """Turn objects whose names count from 0 into arrays."""
+    if not isinstance(tree, dict):
+        return tree
+    inner = {key: _with_arrays(value) for key, value in tree.items()}
+    if inner and list(inner) == [str(n) for n in range(len(inner))]:
+        return list(inner.values())
+    return inner
+
+
+def _iso(wall_ns: int) -> str:
+    """Return ISO 8601 in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(wall_ns // 1_000_000 / 1000, tz=UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class MqttNodes:
+    """All nodes of a mine, each with a connection of its own, as in the field."""
+
+    def __init__(self, world: World, broker: BrokerConfig) -> None:
+        self._world = world
+        self._broker = broker
+        self._clock = WallClock(None)
+        self._link = world.links[MQTT_LINK]
+
+    async def run(self) -> None:
+        """Publish and obey until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for device in self._world.config.devices:
+                if device.topic:
+                    group.create_task(self._keep(device.id, self._publish, device))
+            for output in self._world.config.outputs:
+                if output.kind == "mqtt":
+                    group.create_task(self._keep(output.id, self._obey, output))
+
+    async def _keep(
+        self,
+        name: str,
+        part: Callable[[aiomqtt.Client, T], Awaitable[None]],
+        what: T,
+    ) -> None:
+        """Connect again whenever the broker, or the cable to it, has been away."""
+        broker = self._broker
+        secret = broker.password_file.read_text("utf-8").strip() if broker.password_file else None
+        tls = ssl.create_default_context(cafile=broker.ca_file) if broker.tls else None
+        while True:
+            await self._link.until(cut=False)
+            client = aiomqtt.Client(
+                broker.host,
+                broker.port,
+                identifier=f"node-{name}",
+                username=broker.user or None,
+                password=secret,
+                tls_context=tls,
+                keepalive=10,
+            )
+            with contextlib.suppress(aiomqtt.MqttError):
+                async with client:
+                    await self._while_connected(part(client, what))
+            await asyncio.sleep(_RECONNECT_S)
+
+    async def _while_connected(self, part: Awaitable[None]) -> None:
+        """Run a part until it fails or the cable is cut."""
+        working = asyncio.gather(part)
+        cut = asyncio.gather(self._link.until(cut=True))
+        try:
+            await asyncio.wait((working, cut), return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                await working
+        finally:
+            working.cancel()
+            cut.cancel()
+            await asyncio.gather(working, cut, return_exceptions=True)
+
+    async def _publish(self, client: aiomqtt.Client, device: DeviceConfig) -> None:
+        """Publish every `poll_s`; a late message comes later, with the time it was made."""
+        topic = device.topic.replace("+", device.id).replace("#", device.id)
+        loop = asyncio.get_running_loop()
+        waiting: list[tuple[float, bytes]] = []
+        next_s = loop.time()
+        while True:
+            now = loop.time()
+            if now >= next_s:
+                next_s = max(next_s + device.poll_s, now)
+                values = self._world.wire(device.id)
+                made = payload(device, values, self._clock.now_ns())
+                if made is not None:
+                    waiting.append((now + max(w.late_s for w in values.values()), made))
+            ready = [made for due_s, made in waiting if due_s <= now]
+            waiting = [(due_s, made) for due_s, made in waiting if due_s > now]
+            for made in ready:
+                await self._send(client, device, topic, made)
+            wake_s = min([next_s, *(due_s for due_s, _ in waiting)])
+            await asyncio.sleep(max(0.0, wake_s - loop.time()))
+
+    async def _send(
+        self, client: aiomqtt.Client, device: DeviceConfig, topic: str, made: bytes
+    ) -> None:
+        if self._link.state == "silent" or device.id in self._world.silent:
+            return
+        garbled = self._link.state == "garbled"
+        await client.publish(topic, _GARBLED if garbled else made, qos=device.qos)
+
+    async def _obey(self, client: aiomqtt.Client, output: OutputConfig) -> None:
+        """Take orders and confirm them: retained, so that whoever asks later is told too."""
+        await client.subscribe(output.topic, qos=1)
+        async for message in client.messages:
+            if message.topic.value != output.topic or not isinstance(message.payload, bytes):
+                continue
+            try:
+                order = json.loads(message.payload)
+            except ValueError:
+                continue
+            if not isinstance(order, dict) or not isinstance(order.get("on"), bool):
+                continue
+            if self._link.state == "silent" or output.id in self._world.silent:
+                continue
+            self._world.node_outputs[output.id] = order["on"]
+            if output.readback_topic:
+                state = json.dumps({"on": order["on"], "seq": order.get("seq", 0)})
+                await client.publish(output.readback_topic, state, qos=1, retain=True)
