@@ -168,7 +168,7 @@ def open_file(path: Path, sql: str, *, settle: bool = False) -> sqlite3.Connecti
         if settle:
             _settle(connection)
         _sync_folder(path.parent)
-    except BaseException:
+    except (sqlite3.Error, OSError):
         connection.close()
         raise
     return connection

@@ -160,10 +160,9 @@ class JournalReader:
     def readings_after(self, seq: int, limit: int = _PAGE) -> list[ReadingsCommit]:
         """Return commits of readings with a greater `seq`, in order.
 
-        At most `limit` of them, and no more than about half a million readings (at least one
-        commit).
+        At most `limit` of them, and no more than about half a million readings, but at least one.
         """
-        while heads := self.commit_heads(seq, min(limit, _PAGE)):
+        while heads := self.commit_heads(seq, limit):
             fits = np.cumsum([head.n for head in heads]) <= _PAGE_READINGS
             last = heads[max(1, int(fits.sum())) - 1].seq
             select = "SELECT seq, config_n, data FROM readings"
@@ -190,6 +189,26 @@ class JournalReader:
         with self._lock:
             rows = self._readings.rows("SELECT min(seq), max(seq) FROM readings")
         return (rows[0][0] or 0, rows[0][1] or 0) if rows else (0, 0)
+
+    def seq_before(self, t_ns: int) -> int:
+        """Return a `seq` such that all stamps of it and before are smaller than `t_ns`.
+
+        By halving: stamps grow with `seq`, and an index on them would cost writes.
+        """
+        low, high = self.readings_seq_span()
+        low -= 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            with self._lock:
+                rows = self._readings.rows(
+                    "SELECT seq, t_last FROM readings WHERE seq <= ? ORDER BY seq DESC LIMIT 1",
+                    middle,
+                )
+            if not rows or rows[0][1] < t_ns:
+                low = middle
+            else:
+                high = rows[0][0] - 1
+        return max(0, low)
 
     def config_points(self, config_n: int) -> tuple[str, ...]:
         """Return the point ids that the indices of `config_n` stand for; empty if unknown."""
@@ -238,28 +257,35 @@ class JournalReader:
             batch = Readings.joined(parts).batch() if parts else None
             yield Input(stamp, config_n, batch, tuple(records))
 
-    def history(self, point_id: str, start_ns: int, end_ns: int, *, after_seq: int = 0) -> History:
+    def history(
+        self,
+        point_id: str,
+        start_ns: int,
+        end_ns: int,
+        *,
+        after_seq: int = 0,
+        late_ns: int | None = None,
+    ) -> History:
         """Return the readings of a point with ``start_ns <= time < end_ns``.
 
         From commits with a `seq` greater than `after_seq`. For the meaning of time see
         `measured_ns`. Reads every commit from `start_ns` on, also later ones, because late
-        readings come in those.
+        readings come in those; `late_ns`: only up to so long after `end_ns`.
         """
+        last = _NEWEST if late_ns is None else end_ns + late_ns
         found: list[Readings] = []
-        seq = max(after_seq, self._seq_before(start_ns))
+        seq = max(after_seq, self.seq_before(start_ns))
         while page := self.readings_after(seq):
             seq = page[-1].seq
             for commit in page:
+                if len(commit.t_ns) and commit.t_ns[0] >= last:
+                    return _history(found)
                 ids = self.config_points(commit.config_n)
                 if point_id in ids:
                     mine = commit.readings.take(commit.point == ids.index(point_id))
                     time_ns = measured_ns(mine.t_ns, mine.source_ns)
                     found.append(mine.take((time_ns >= start_ns) & (time_ns < end_ns)))
-        readings = Readings.joined(found)
-        time_ns = measured_ns(readings.t_ns, readings.source_ns)
-        order = np.argsort(time_ns, kind="stable")
-        mine = readings.take(order)
-        return History(time_ns[order], mine.value, mine.quality, mine.source_ns, mine.t_ns)
+        return _history(found)
 
     # --- inside
 
@@ -268,7 +294,7 @@ class JournalReader:
     ) -> list[tuple[Any, ...]]:
         """Return the first page after `number` that holds an intact row."""
         while True:
-            rows, whole = self._page(self._events, table, where, number, *more, min(limit, _PAGE))
+            rows, whole = self._page(self._events, table, where, number, *more, limit)
             if whole or not rows:
                 return whole
             number = rows[-1][0]
@@ -303,28 +329,8 @@ class JournalReader:
             return None
         return ReadingsCommit(seq, config_n, readings)
 
-    def _seq_before(self, t_ns: int) -> int:
-        """Return a `seq` such that all stamps of it and before are smaller than `t_ns`.
-
-        By halving: stamps grow with `seq`, and an index on them would cost writes.
-        """
-        low, high = self.readings_seq_span()
-        low -= 1
-        while low < high:
-            middle = (low + high + 1) // 2
-            with self._lock:
-                rows = self._readings.rows(
-                    "SELECT seq, t_last FROM readings WHERE seq <= ? ORDER BY seq DESC LIMIT 1",
-                    middle,
-                )
-            if not rows or rows[0][1] < t_ns:
-                low = middle
-            else:
-                high = rows[0][0] - 1
-        return max(0, low)
-
     def _readings_by_stamp(self, t_ns: int) -> Iterator[_Stamped]:
-        seq = self._seq_before(t_ns)
+        seq = self.seq_before(t_ns)
         while page := self.readings_after(seq):
             seq = page[-1].seq
             for commit in page:
@@ -344,6 +350,16 @@ class JournalReader:
 
 def _by_stamp(entry: _Stamped) -> tuple[int, bool]:
     return entry[0], isinstance(entry[2], Record)
+
+
+def _history(parts: list[Readings]) -> History:
+    readings = Readings.joined(parts)
+    time_ns = measured_ns(readings.t_ns, readings.source_ns)
+    order = np.argsort(time_ns, kind="stable")
+    mine = readings.take(order)
+    return History(
+        time_ns[order], mine.value, mine.quality, mine.source_ns, mine.t_ns, mine.retained
+    )
 
 
 def _row_of(row: tuple[Any, ...]) -> Row:

@@ -106,6 +106,7 @@ class History:
     quality: NDArray[np.uint8]
     source_ns: NDArray[np.int64]
     received_ns: NDArray[np.int64]
+    retained: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.time_ns)

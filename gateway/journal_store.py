@@ -160,7 +160,7 @@ class JournalStore:
         self._add_record(cycle, gap.record())
         try:
             self._commit_events(events, cycle)
-        except BaseException:
+        except (sqlite3.Error, OSError):
             cycle.record_rows.pop()
             self._next_n -= 1
             raise
