@@ -17,6 +17,11 @@ from sensors.freshness import NEVER
 Bools = NDArray[np.bool_]
 
 
+_SHOWN: Final = np.array(
+    [in_force(state, latching=True, condition=False) for state in State], dtype=np.bool_
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Why:
     """What a row says beside the transition itself."""
@@ -70,11 +75,8 @@ class AlarmStates:
 
     def in_force(self) -> Bools:
         """Return which alarms have their level and demands, shape (A,)."""
-        shown = np.isin(
-            self.state, (State.UNACKED, State.ACKED, State.RETURNED_UNACKED, State.LATCHED)
-        )
-        plain = self.condition & (self.state != State.OUT_OF_SERVICE)
-        return np.where(self.latching, shown, plain)
+        plain = self.condition & (self.state != int(State.OUT_OF_SERVICE))
+        return np.where(self.latching, _SHOWN[self.state], plain)
 
     def _forced(self, alarm: int, state: State, *, condition: bool) -> bool:
         return in_force(state, latching=bool(self.latching[alarm]), condition=condition)
@@ -191,6 +193,6 @@ class AlarmStates:
         """Return the next end of a shelf or OUT, or the next re-alarm [ns]."""
         due = int(self.until.min(initial=NEVER))
         if realarm_ns:
-            acked = self.condition & (self.state == State.ACKED)
+            acked = self.condition & (self.state == int(State.ACKED))
             due = min(due, int(self.acked_at[acked].min(initial=NEVER)) + realarm_ns)
         return due

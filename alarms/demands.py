@@ -40,27 +40,32 @@ class Airflow:
     """Whether the air of each zone goes as planned, as its airflow points say; shape (Z,)."""
 
     def __init__(self, plan: Plan) -> None:
-        self.points = [np.array(z.airflow_points, dtype=np.intp) for z in plan.zones]
+        self.watched = [
+            (z, np.array(zone.airflow_points, dtype=np.intp))
+            for z, zone in enumerate(plan.zones)
+            if zone.airflow_points
+        ]
         self.bad = np.zeros(len(plan.zones), dtype=np.bool_)
         direction = [s.quantity == "air_direction" for s in plan.points.specs]
         # A direction switch says 1 as planned, 0 reversed; a velocity or quantity has a sign.
         self.at_least = np.where(np.array(direction, dtype=np.bool_), 0.5, 0.0)
 
-    def evaluate(self, t_ns: int, points: Freshness, sampled: Bools) -> Bools:
+    def evaluate(self, points: Freshness, sampled: Bools) -> Bools:
         """Return the zones whose airflow is unknown or reversed.
 
         It becomes good again only at a sample. A point not seen since the start is unknown only
         when its fault is due; until then the state before the restart holds.
         """
+        if not self.watched:
+            return self.bad
         value, known = points.frame.value, MAY_CLEAR[points.frame.quality]
         forward = known & (value > self.at_least)
-        bad = ~forward & ~points.in_grace(t_ns)
-        for z, at in enumerate(self.points):
-            if len(at):
-                if bad[at].any():
-                    self.bad[z] = True
-                elif sampled[at].any() and forward[at].all():
-                    self.bad[z] = False
+        bad = ~forward & ~points.in_grace
+        for z, at in self.watched:
+            if bad[at].any():
+                self.bad[z] = True
+            elif sampled[at].any() and forward[at].all():
+                self.bad[z] = False
         return self.bad
 
 

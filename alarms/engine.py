@@ -64,6 +64,7 @@ class Engine:
         self.t_ns = -NEVER
         self._realarm = round(plan.realarm_s * 1e9)
         self._due = NEVER
+        self._air = (False, b"")
         self.ids_line = restart.ids_line(self)
         kinds = [spec.kind for spec in self.alarms]
         self._first = {kind: kinds.index(kind) for kind in dict.fromkeys(kinds)}
@@ -161,7 +162,7 @@ class Engine:
     def unusable(self) -> Bools:
         """Tell which points cannot be used now: not GOOD, UNCERTAIN or UNDEFINED. Shape (N,)."""
         quality = self.points.frame.quality
-        unusable: Bools = ~MAY_CLEAR[quality] & (quality != Quality.UNDEFINED)
+        unusable: Bools = ~MAY_CLEAR[quality] & (quality != int(Quality.UNDEFINED))
         return unusable
 
     def permissive(self, zones: Sequence[int]) -> bool:
@@ -201,7 +202,7 @@ class Engine:
             shelved = self.states.state[alarm] == State.SHELVED
             what = "shelf" if shelved else "out of service"
             self.states.resume(t_ns, alarm, Why(f"end of {what}"))
-        bad = self.airflow.evaluate(t_ns, self.points, self._sampled)
+        bad = self.airflow.evaluate(self.points, self._sampled)
         self._zones(t_ns, bad)
         self.t_ns = t_ns
         self._find_due()
@@ -219,9 +220,9 @@ class Engine:
                 late[rule] = Why("late sample over the limit", value, "LATE")
         trends = self.trends.evaluate(points, fresh)
         votes, gained = self.votes.evaluate(
-            t_ns, points, rule_condition=limits, sampled=sampled, out=out, by_person=by_person
+            points, rule_condition=limits, sampled=sampled, out=out, by_person=by_person
         )
-        self.faults.evaluate(t_ns, points, sampled)
+        self.faults.evaluate(points, sampled)
         lost, further = self.loss.evaluate(t_ns, points, sampled=sampled, out=out)
         ladder = self.ladder.evaluate(t_ns, limits, lost)
         condition = np.concatenate(
@@ -243,7 +244,7 @@ class Engine:
             first = self._first["lost"]
             cause[first : first + len(self._lost_zones)] = further[self._lost_zones]
         if self._realarm:
-            cause |= (self.states.state == State.ACKED) & (
+            cause |= (self.states.state == int(State.ACKED)) & (
                 self.states.acked_at + self._realarm <= t_ns
             )
         return condition, cause, late
@@ -268,8 +269,12 @@ class Engine:
     def _zones(self, t_ns: int, bad: Bools) -> None:
         """Recompute levels, demands and outputs, and write a row for every zone that changed."""
         effects, states = self.effects, self.states
+        air = (self.ladder.air_is_off, bad.tobytes())
+        if not states.moved and air == self._air:
+            return
+        self._air = air
         level, demands = effects.level.copy(), effects.demands.copy()
-        air_off = self.ladder.air_is_off
+        air_off = air[0]
         effects.evaluate(states.in_force(), air_off=air_off, bad=bad)
         moved, states.moved = states.moved, []
         changed = np.flatnonzero((level != effects.level) | (demands != effects.demands))

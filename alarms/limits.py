@@ -19,6 +19,9 @@ EQUAL_WITHIN: Final = 1e-6
 """Relative distance at which a value counts as equal to a limit: a float32 register of exactly
 the limit must not miss it."""
 
+_OVER_RANGE: Final = int(Quality.OVER_RANGE)
+_UNDER_RANGE: Final = int(Quality.UNDER_RANGE)
+
 Bools = NDArray[np.bool_]
 
 
@@ -74,7 +77,7 @@ class LimitState:
         """Tell which rules are over their limit; `value` and `quality` have shape (R,)."""
         beyond = compare(value, self.set, high=self.high, strict=self.strict)
         out_of_range = np.where(
-            self.high, quality == Quality.OVER_RANGE, quality == Quality.UNDER_RANGE
+            self.high, quality == _OVER_RANGE, quality == _UNDER_RANGE
         )
         over: Bools = (MAY_SET[quality] & beyond) | out_of_range
         return over

@@ -12,6 +12,16 @@ from alarms.plan import Plan
 from sensors.freshness import NEVER, Freshness
 from sensors.quality import MAY_CLEAR, RAISES_FAULT, Quality
 
+# Plain numbers: looking a member up in an enum class costs more than a small numpy operation.
+_GOOD: Final = int(Quality.GOOD)
+_UNCERTAIN: Final = int(Quality.UNCERTAIN)
+_NO_DATA: Final = int(Quality.NO_DATA)
+_RETAINED: Final = int(Quality.RETAINED)
+_CALIBRATION: Final = int(Quality.CALIBRATION)
+_OVER_RANGE: Final = int(Quality.OVER_RANGE)
+_UNDER_RANGE: Final = int(Quality.UNDER_RANGE)
+_UNDEFINED: Final = int(Quality.UNDEFINED)
+
 Bools = NDArray[np.bool_]
 
 
@@ -24,15 +34,15 @@ class FaultState:
         self.condition = np.zeros(n_points, dtype=np.bool_)
         self.maintenance = np.zeros(n_points, dtype=np.bool_)
 
-    def evaluate(self, t_ns: int, points: Freshness, sampled: Bools) -> None:
+    def evaluate(self, points: Freshness, sampled: Bools) -> None:
         """Raise where the quality is bad; lower only where a fresh sample is good."""
         quality = points.frame.quality
         faulty = RAISES_FAULT[quality]
-        unseen = (quality == Quality.NO_DATA) | (quality == Quality.RETAINED)
-        self.condition |= faulty & ~(unseen & points.in_grace(t_ns))
+        unseen = (quality == _NO_DATA) | (quality == _RETAINED)
+        self.condition |= faulty & ~(unseen & points.in_grace)
         self.condition &= ~(sampled & ~faulty)
-        self.maintenance |= quality == Quality.UNCERTAIN
-        self.maintenance &= ~(sampled & (quality == Quality.GOOD))
+        self.maintenance |= quality == _UNCERTAIN
+        self.maintenance &= ~(sampled & (quality == _GOOD))
 
 
 class LossState:
@@ -78,13 +88,13 @@ class LossState:
         """
         quality = points.frame.quality
         usable = self.ruled & MAY_CLEAR[quality] & ~out
-        counts_as_over = ((quality == Quality.OVER_RANGE) & self.high) | (
-            (quality == Quality.UNDER_RANGE) & self.low
+        counts_as_over = ((quality == _OVER_RANGE) & self.high) | (
+            (quality == _UNDER_RANGE) & self.low
         )
         guards = np.bincount(self.guard_group[usable], minlength=self.n_groups)
-        covered = (quality == Quality.CALIBRATION) & points.calibrating
+        covered = (quality == _CALIBRATION) & points.calibrating
         covered &= guards[self.guard_group] > 0
-        bad = ~MAY_CLEAR[quality] & (quality != Quality.UNDEFINED) & ~counts_as_over & ~covered
+        bad = ~MAY_CLEAR[quality] & (quality != _UNDEFINED) & ~counts_as_over & ~covered
         lost: Bools = self.ruled & (bad | out)
         return lost
 

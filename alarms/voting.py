@@ -24,7 +24,6 @@ class VoteState:
 
     def evaluate(
         self,
-        t_ns: int,
         points: Freshness,
         *,
         rule_condition: Bools,
@@ -39,9 +38,11 @@ class VoteState:
         of a member or after a command.
         """
         gained: list[int] = []
+        if not self.votes:
+            return self.condition, gained
         unusable = ~MAY_CLEAR[points.frame.quality]
         unusable &= points.frame.quality != Quality.UNDEFINED
-        unusable &= ~points.in_grace(t_ns)
+        unusable &= ~points.in_grace
         unusable |= out
         for i, vote in enumerate(self.votes):
             ballot = rule_condition[self.members[i]]

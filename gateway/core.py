@@ -19,7 +19,6 @@ from typing import IO, Any, Final
 
 import numpy as np
 from alarms.actuators.modbus_output import ModbusOutputs
-from sensors.collectors.modbus import ModbusLink
 
 from alarms.actuators.mqtt_output import MqttOutputs
 from alarms.engine import Engine
@@ -35,6 +34,7 @@ from gateway.pipeline import Pipeline
 from gateway.recovery import Recovered, recover
 from gateway.site import Site, build
 from gateway.supervise import keep_running
+from sensors.collectors.modbus import ModbusLink
 from sensors.collectors.mqtt import MqttSource
 from sensors.device_types import load_types
 from sensors.frame import Batch
@@ -106,7 +106,9 @@ class Core:
         actuators: list[ModbusOutputs | MqttOutputs] = [o for o in self.modbus.values() if o]
         if self.mqtt:
             actuators.append(self.mqtt)
-        self.pipeline = Pipeline(self.engine, self.inbox, self.journal, actuators, site.peer_zones)
+        self.pipeline = Pipeline(
+            self.engine, self.inbox, self.journal, actuators, site.peer_zones, config.digest
+        )
         self.links = self._links()
         self.live = LiveWriter(live_path(config), _capacity(site))
         self.commands = CommandServer(
@@ -153,7 +155,7 @@ class Core:
         result = self.engine.start(t_ns, recovered.snapshot, clock_proved=proved)
         self.journal.put_rows(result.rows)
         # Journalled at once, so that a crash in the first seconds finds a place to redo from.
-        self.journal.put_snapshot(t_ns, self.engine.snapshot())
+        self.pipeline.keep_snapshot(t_ns)
         if recovered.note:
             LOG.warning("%s", recovered.note)
         self.pipeline.pump()
@@ -323,7 +325,7 @@ class Core:
                     task.cancel()
         finally:
             t_ns = self.inbox.stamp()
-            self.journal.put_snapshot(t_ns, self.engine.snapshot())
+            self.pipeline.keep_snapshot(t_ns)
             self.journal.close(CLOSE_WITHIN_S)
             self.live.close()
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from alarms.engine import Engine
 from alarms.events import Command, Row
 from gateway.inbox import Entry, Inbox
+from gateway.recovery import labelled
 from sensors.frame import Batch
 
 SNAPSHOT_EVERY_NS: Final = 5_000_000_000
@@ -84,7 +85,9 @@ class Pipeline:
         journal: Journal,
         actuators: Sequence[Actuator],
         peer_zones: Sequence[tuple[int, ...]],
+        digest: str,
     ) -> None:
+        self.digest = digest
         self.engine = engine
         self.inbox = inbox
         self.journal = journal
@@ -117,7 +120,11 @@ class Pipeline:
             self.on_publish(t_ns)
         if t_ns >= self._snapshot_due:
             self._snapshot_due = t_ns + SNAPSHOT_EVERY_NS
-            self.journal.put_snapshot(t_ns, self.engine.snapshot())
+            self.keep_snapshot(t_ns)
+
+    def keep_snapshot(self, t_ns: int) -> None:
+        """Give the engine's memory to the journal."""
+        self.journal.put_snapshot(t_ns, labelled(self.digest, self.engine.snapshot()))
 
     def _take(self, entry: Entry) -> None:
         if entry.command is not None:

@@ -5,13 +5,10 @@ Recovery after a crash and `replay` of a journal are the same loop. A snapshot s
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
 
 from alarms import restart
 from alarms.engine import Engine
@@ -22,66 +19,12 @@ from gateway.config import Config
 from gateway.config_file import ConfigErrors
 from gateway.journal_reader import JournalReader
 from gateway.site import Site
-from sensors.frame import Batch
 
 PAGE: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One stamped input of the engine, as journalled: samples, a command or a start."""
-
-    t_ns: int
-    batch: Batch | None = None
-    command: Command | None = None
-    start: dict[str, Any] | None = None
-
-
 class NoJournalError(ValueError):
-    """The journal holds no start, so nothing can be redone from it."""
-
-
-def _readings(reader: JournalReader, after_t_ns: int) -> Iterator[Input]:
-    seq = 0
-    while page := reader.readings_after(seq, PAGE):
-        for commit in page:
-            seq = commit.seq
-            if not len(commit.t_ns) or commit.t_ns[-1] <= after_t_ns:
-                continue
-            cuts = np.flatnonzero(np.diff(commit.t_ns)) + 1
-            for part in np.split(np.arange(len(commit.t_ns)), cuts):
-                t_ns = int(commit.t_ns[part[0]])
-                if t_ns > after_t_ns:
-                    yield Input(
-                        t_ns,
-                        Batch(
-                            commit.point[part],
-                            commit.value[part],
-                            commit.quality[part],
-                            commit.source_ns[part],
-                            commit.retained[part],
-                        ),
-                    )
-
-
-def _orders(reader: JournalReader, after_t_ns: int) -> Iterator[Input]:
-    n = 0
-    while page := reader.records(after_n=n, limit=PAGE):
-        for record in page:
-            n = record.n
-            if record.t_ns <= after_t_ns:
-                continue
-            if record.kind == "command":
-                yield Input(record.t_ns, command=Command(**record.data["command"]))
-            elif record.kind == "start":
-                yield Input(record.t_ns, start=dict(record.data))
-
-
-def inputs(reader: JournalReader, after_t_ns: int) -> Iterator[Input]:
-    """Yield what the engine was given after an instant, in order; stamps are unique."""
-    return heapq.merge(
-        _readings(reader, after_t_ns), _orders(reader, after_t_ns), key=lambda i: i.t_ns
-    )
+    """The journal does not hold what is needed to redo it."""
 
 
 def recorded_plan(reader: JournalReader, digest: str) -> Plan:
@@ -92,59 +35,64 @@ def recorded_plan(reader: JournalReader, digest: str) -> Plan:
     NoJournalError
         If the journal does not hold that configuration.
     """
-    for record in reader.records(kind="config", limit=100_000):
-        if record.data["digest"] == digest:
-            config = config_file.parse(record.data["text"], Path(record.data["file"]))
-            return site.build(config).plan
+    n = 0
+    while page := reader.records("config", after_n=n):
+        n = page[-1].n
+        for record in page:
+            if record.data["digest"] == digest:
+                config = config_file.parse(record.data["text"], Path(record.data["file"]))
+                return site.build(config).plan
     message = f"the journal does not hold the configuration {digest[:12]}"
     raise NoJournalError(message)
 
 
+def labelled(digest: str, snapshot: bytes) -> bytes:
+    """Return a snapshot with the digest of the configuration that it belongs to."""
+    return digest.encode() + b"\n" + snapshot
+
+
 class Redo:
-    """An engine that follows the journal. `rows` are yielded as they come out."""
+    """An engine that follows the journal."""
 
     def __init__(self, reader: JournalReader) -> None:
         self.reader = reader
         self.engine: Engine | None = None
         self.digest = ""
-        self.last_t_ns: int | None = None
+        self.last_t_ns = -1
 
     def from_snapshot(self) -> bool:
         """Load the newest snapshot; return False when there is none."""
         saved = self.reader.last_snapshot()
         if saved is None:
             return False
-        starts = [
-            r for r in self.reader.records(kind="start", limit=100_000) if r.t_ns <= saved.t_ns
-        ]
-        if not starts:
-            return False
-        self.digest = str(starts[-1].data["digest"])
+        digest, _, blob = saved.data.partition(b"\n")
+        self.digest = digest.decode()
         self.engine = Engine(recorded_plan(self.reader, self.digest))
-        self.engine.load(saved.data)
+        self.engine.load(blob)
         self.last_t_ns = saved.t_ns
         return True
 
     def run(self) -> Iterator[tuple[int, list[Row]]]:
         """Take every input after the present state; yield (stamp, rows)."""
-        after = -1 if self.last_t_ns is None else self.last_t_ns
-        for item in inputs(self.reader, after):
+        for item in self.reader.inputs_after(self.last_t_ns):
             self.last_t_ns = item.t_ns
-            if item.start is not None:
-                yield item.t_ns, self._start(item.t_ns, item.start)
-            elif self.engine is not None:
-                commands = () if item.command is None else (item.command,)
+            commands = []
+            for record in item.records:
+                if record.kind == "start":
+                    yield item.t_ns, self._start(item.t_ns, dict(record.data))
+                else:
+                    commands.append(Command(**record.data["command"]))
+            if self.engine is not None and (item.batch is not None or commands):
                 yield item.t_ns, self.engine.step(item.t_ns, item.batch, commands).rows
 
     def _start(self, t_ns: int, start: dict[str, Any]) -> list[Row]:
-        digest = str(start["digest"])
-        before = self.engine
+        digest, before = str(start["digest"]), self.engine
+        snapshot = None
         if before is None or digest != self.digest:
-            self.engine = Engine(recorded_plan(self.reader, digest))
+            snapshot = None if before is None else before.snapshot()
+            self.engine = before = Engine(recorded_plan(self.reader, digest))
             self.digest = digest
-        assert self.engine is not None  # noqa: S101 - set two lines above
-        snapshot = None if before is None or before is self.engine else before.snapshot()
-        return self.engine.start(t_ns, snapshot, clock_proved=bool(start["clock_proved"])).rows
+        return before.start(t_ns, snapshot, clock_proved=bool(start["clock_proved"])).rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +112,8 @@ def recover(config: Config, today: Site) -> Recovered:
     note says why: an alarm in force is never forgotten for a damaged file.
     """
     reader = JournalReader(config.journal.path)
-    last_t_ns, last_seq = _end_of(reader)
-    if last_t_ns is None:
+    last_t_ns, last_seq = reader.last_t_ns(), reader.last_event_seq()
+    if last_t_ns == 0:
         return Recovered(None, None, [], "")
     redo = Redo(reader)
     rows: list[Row] = []
@@ -174,19 +122,16 @@ def recover(config: Config, today: Site) -> Recovered:
         for t_ns, made in redo.run():
             last_t_ns = max(last_t_ns, t_ns)
             rows += [row for row in made if row.seq > last_seq]
+        if redo.engine is None:
+            message = "it holds no start"
+            raise NoJournalError(message)
+        snapshot = redo.engine.snapshot()
     except (ValueError, KeyError, TypeError, ConfigErrors) as error:
         note = f"the journal could not be redone ({error}); alarms stand as their last events say"
         return Recovered(_from_rows(reader, today), last_t_ns, [], note)
-    if redo.engine is None:
-        note = "the journal holds no start; alarms stand as their last events say"
-        return Recovered(_from_rows(reader, today), last_t_ns, [], note)
-    return Recovered(redo.engine.snapshot(), max(last_t_ns, redo.engine.t_ns), rows, "")
-
-
-def _end_of(reader: JournalReader) -> tuple[int | None, int]:
-    """Return the last stamp anywhere in the journal, and the last event seq."""
-    stamp = reader.last_t_ns()
-    return stamp, reader.last_event_seq()
+    finally:
+        reader.close()
+    return Recovered(snapshot, max(last_t_ns, redo.engine.t_ns), rows, "")
 
 
 def _from_rows(reader: JournalReader, today: Site) -> bytes:

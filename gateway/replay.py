@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import gzip
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -192,3 +194,23 @@ def replay_journal(path: Path) -> Iterator[tuple[int, list[Row]]]:
     """Yield (stamp, rows) of a recorded journal, from its first start."""
     reader = JournalReader(path)
     yield from Redo(reader).run()
+
+
+def iso(t_ns: int) -> str:
+    """Return a stamp as ISO 8601 UTC, to the second."""
+    return datetime.fromtimestamp(t_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def paced(
+    source: Iterator[tuple[int, list[Row]]], factor: float | None
+) -> Iterator[tuple[int, list[Row]]]:
+    """Yield at `factor` times the recorded time; None is as fast as possible."""
+    first: int | None = None
+    begun = time.monotonic_ns()
+    for stamp, rows in source:
+        first = stamp if first is None else first
+        if factor is not None:
+            ahead_s = (stamp - first) / 1e9 / factor - (time.monotonic_ns() - begun) / 1e9
+            if ahead_s > 0:
+                threading.Event().wait(ahead_s)
+        yield stamp, rows

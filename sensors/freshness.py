@@ -18,6 +18,14 @@ from sensors.points import PointTable
 from sensors.quality import GATEWAY_FOUND, MAY_SET, Quality
 
 NEVER: Final = 2**62
+# Plain numbers: looking a member up in an enum class costs more than a small numpy operation.
+_BAD_CLOCK: Final = int(Quality.BAD_CLOCK)
+_DECODE_ERROR: Final = int(Quality.DECODE_ERROR)
+_OVER_RANGE: Final = int(Quality.OVER_RANGE)
+_UNDER_RANGE: Final = int(Quality.UNDER_RANGE)
+_CALIBRATION: Final = int(Quality.CALIBRATION)
+_STALE: Final = int(Quality.STALE)
+_SMALL_BATCH: Final = 64
 
 Points = NDArray[np.intp]
 
@@ -67,6 +75,8 @@ class Freshness:
         self.recalibrated = np.zeros(n, dtype=np.bool_)
         self.calibration_until = np.full(n, NEVER, dtype=np.int64)
         self.calibrating = np.zeros(n, dtype=np.bool_)
+        self.in_grace = np.zeros(n, dtype=np.bool_)
+        """Points not seen since the start, and that need not have been yet."""
 
     def start(self, t_ns: int) -> None:
         """Forget freshness: after a (re)start no point has been seen."""
@@ -93,13 +103,10 @@ class Freshness:
         self.stale = self.seen & (t_ns > self.age_from + self.table.max_age_ns)
         quality = self.frame.quality
         quality[:] = self.base
-        quality[self.stale] = Quality.STALE
-        quality[self.calibrating] = Quality.CALIBRATION
-        quality[self.latched] = Quality.OVER_RANGE
-
-    def in_grace(self, t_ns: int) -> NDArray[np.bool_]:
-        """Tell which points have not been seen since the start, and need not have been yet."""
-        return ~self.seen & (t_ns < self.grace_until)
+        quality[self.stale] = _STALE
+        quality[self.calibrating] = _CALIBRATION
+        quality[self.latched] = _OVER_RANGE
+        self.in_grace = ~self.seen & (t_ns < self.grace_until)
 
     def next_deadline(self, t_ns: int) -> int:
         """Return the next instant after `t_ns` at which time alone changes a quality [ns]."""
@@ -113,15 +120,15 @@ class Freshness:
         """Return (quality as brought, with NaN as DECODE_ERROR; quality with clock and range)."""
         brought = batch.quality.copy()
         unusable = MAY_SET[brought] & ~np.isfinite(batch.value)
-        brought[unusable] = Quality.DECODE_ERROR
+        brought[unusable] = _DECODE_ERROR
         quality = brought.copy()
         doubtful = future & MAY_SET[quality]
-        quality[doubtful] = np.maximum(quality[doubtful], Quality.BAD_CLOCK)
+        quality[doubtful] = np.maximum(quality[doubtful], _BAD_CLOCK)
         usable = MAY_SET[quality]
         high = self.table.range_high[batch.point]
         at_top = self.table.catalytic[batch.point] & (batch.value >= high)
-        quality[usable & (at_top | (batch.value > high))] = Quality.OVER_RANGE
-        quality[usable & (batch.value < self.table.range_low[batch.point])] = Quality.UNDER_RANGE
+        quality[usable & (at_top | (batch.value > high))] = _OVER_RANGE
+        quality[usable & (batch.value < self.table.range_low[batch.point])] = _UNDER_RANGE
         return brought, quality
 
     def accept(self, t_ns: int, batch: Batch) -> Accepted:
@@ -160,8 +167,8 @@ class Freshness:
         self.age_from[at] = np.minimum(s[fresh], t_ns)
         self.advance(t_ns)
         late_quality = quality[late]
-        late_quality[self.calibrating[p[late]]] = Quality.CALIBRATION
-        late_quality[self.latched[p[late]]] = Quality.OVER_RANGE
+        late_quality[self.calibrating[p[late]]] = _CALIBRATION
+        late_quality[self.latched[p[late]]] = _OVER_RANGE
         return Accepted(
             at.astype(np.intp), p[late].astype(np.intp), batch.value[late], late_quality
         )
@@ -184,14 +191,21 @@ class Freshness:
         released = p[fresh & self.recalibrated[p]]
         self.latched[released] = False
         self.recalibrated[released] = False
-        hit = (fresh | late) & self.table.catalytic[p] & (quality == Quality.OVER_RANGE)
+        hit = (fresh | late) & self.table.catalytic[p] & (quality == _OVER_RANGE)
         self.latched[p[hit & ~self.calibrating[p]]] = True
 
 
 def groups(batch: Batch) -> list[Batch]:
     """Cut the samples of one stamp before each that repeats a point of its group."""
-    if len(np.unique(batch.point)) == len(batch.point):
-        return [batch] if len(batch) else []
+    n = len(batch)
+    if n == 0:
+        return []
+    if n <= _SMALL_BATCH:
+        repeats = len(set(batch.point.tolist())) < n
+    else:
+        repeats = bool(np.bincount(batch.point).max() > 1)
+    if not repeats:
+        return [batch]
     cuts = [0]
     inside: set[int] = set()
     for i, point in enumerate(batch.point.tolist()):
