@@ -32,6 +32,17 @@ class Why:
     actor: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One row of an alarm, and whether the alarm was in force before and after it."""
+
+    alarm: int
+    rule: str
+    seq: int
+    was: bool
+    now: bool
+
+
 def demand_words(bits: int) -> tuple[str, ...]:
     """Return the demands as words, in the order SOUND, CUT_POWER, WITHDRAW."""
     return tuple(str(d.name) for d in Demand if bits & d)
@@ -71,7 +82,7 @@ class AlarmStates:
         self.acked_by: dict[str, list[str | int]] = {}
         self.seq = 0
         self.rows: list[Row] = []
-        self.moved: list[int] = []
+        self.moved: list[Move] = []
 
     def in_force(self) -> Bools:
         """Return which alarms have their level and demands, shape (A,)."""
@@ -95,7 +106,7 @@ class AlarmStates:
                 self.until[alarm] = NEVER
         self._write(t_ns, alarm, before, after, was=was, now=now, why=why)
         self.moved_seq[alarm] = self.seq
-        self.moved.append(alarm)
+        self.moved.append(Move(alarm, self.specs[alarm].id, self.seq, was, now))
 
     def happen(self, t_ns: int, alarm: int, event: Event, why: Why, *, condition: bool) -> bool:
         """Apply an event by the table; return False where the table says "-"."""

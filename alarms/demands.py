@@ -6,11 +6,13 @@ one look at each class.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alarms.alarm_state import Move
 from alarms.alarm_table import AlarmSpec, mine_zones
 from alarms.plan import Demand, Level, Plan
 from sensors.freshness import Freshness
@@ -47,8 +49,7 @@ class Airflow:
         ]
         self.bad = np.zeros(len(plan.zones), dtype=np.bool_)
         direction = [s.quantity == "air_direction" for s in plan.points.specs]
-        # A direction switch says 1 as planned, 0 reversed; a velocity or quantity has a sign.
-        self.at_least = np.where(np.array(direction, dtype=np.bool_), 0.5, 0.0)
+        self.is_direction = np.array(direction, dtype=np.bool_)
 
     def evaluate(self, points: Freshness, sampled: Bools) -> Bools:
         """Return the zones whose airflow is unknown or reversed.
@@ -59,7 +60,8 @@ class Airflow:
         if not self.watched:
             return self.bad
         value, known = points.frame.value, MAY_CLEAR[points.frame.quality]
-        forward = known & (value > self.at_least)
+        # A direction switch says 1 as planned, 0 reversed; a velocity or quantity has a sign.
+        forward = known & np.where(self.is_direction, value >= 0.5, value > 0)
         bad = ~forward & ~points.in_grace
         for z, at in self.watched:
             if bad[at].any():
@@ -110,6 +112,7 @@ class Effects:
         self.demands = np.zeros(n, dtype=np.int64)
         self.fault = np.zeros(n, dtype=np.bool_)
         self.outputs = np.zeros(len(plan.outputs), dtype=np.bool_)
+        self._in_force = np.zeros(len(alarms), dtype=np.bool_)
         self._output_zones = np.zeros((len(plan.outputs), n), dtype=np.bool_)
         for o, output in enumerate(plan.outputs):
             self._output_zones[o, list(output.zones)] = True
@@ -122,37 +125,78 @@ class Effects:
         """Return the zones that a demand reaches.
 
         SOUND and CUT_POWER reach the zones they name. WITHDRAW goes downwind, however far, and
-        to every zone while the air of its zones is unknown or reversed or the main fan is down;
-        the stages of the fan ladder name their zones themselves.
+        to every zone while the air of its zones is unknown or reversed or the main fan is down,
+        but for the stages of the fan ladder (`exact`).
         """
-        if demand != Demand.WITHDRAW or exact:
+        if demand != Demand.WITHDRAW:
             return zones
-        if air_off or bool((zones & bad).any()):
+        if not exact and (air_off or bool((zones & bad).any())):
             everyone: Bools = np.logical_or(zones, self.everywhere)
             return everyone
         return np.asarray(self.reach[zones].any(axis=0), dtype=np.bool_)
 
-    def reached_by(self, alarm: int, *, air_off: bool, bad: Bools) -> Bools:
-        """Return the zones whose level or demands an alarm in force moves, shape (Z,)."""
-        effect = self.classes[self.class_of[alarm]]
-        zones = effect.own.copy()
-        for demand, mask in effect.scopes:
-            zones[self.scope(demand, mask, exact=effect.exact, air_off=air_off, bad=bad)] = True
-        return zones
+    def movers(
+        self, zones: Sequence[int], moves: Sequence[Move], *, air_off: bool, bad: Bools
+    ) -> dict[int, Move | None]:
+        """Return for each zone the last row after which its level or demands were different.
+
+        None where no row but the airflow moved it. Only a row with which an effect begins or
+        ends can move a zone, so the rows are counted by class.
+        """
+        found: dict[int, Move | None] = dict.fromkeys(zones)
+        if not zones:
+            return found
+        count = dict(
+            zip(*np.unique(self.class_of[self._in_force], return_counts=True), strict=True)
+        )
+        active = {int(c): int(n) for c, n in count.items()}
+        effects: dict[int, tuple[Bools, list[tuple[Demand, Bools]]]] = {}
+
+        def of_zone(zone: int) -> tuple[int, int]:
+            level = bits = 0
+            for c, n in active.items():
+                if n > 0:
+                    own, scopes = effects[c]
+                    level = max(level, self.classes[c].level if own[zone] else 0)
+                    for demand, reached in scopes:
+                        bits |= int(demand) if reached[zone] else 0
+            return level, bits
+
+        # Back to before the first row, then forward again, row by row.
+        changes = [(m, int(self.class_of[m.alarm]), m.now - m.was) for m in moves]
+        for _, c, step in changes:
+            active[c] = active.get(c, 0) - step
+        for c in active:
+            effects[c] = (self.classes[c].own, self._reached(c, air_off=air_off, bad=bad))
+        before = {zone: of_zone(zone) for zone in zones}
+        for move, c, step in changes:
+            was = active[c] > 0
+            active[c] += step
+            if was != (active[c] > 0):
+                for zone in zones:
+                    now = of_zone(zone)
+                    if now != before[zone]:
+                        before[zone], found[zone] = now, move
+        return found
+
+    def _reached(self, c: int, *, air_off: bool, bad: Bools) -> list[tuple[Demand, Bools]]:
+        effect = self.classes[c]
+        return [
+            (demand, self.scope(demand, mask, exact=effect.exact, air_off=air_off, bad=bad))
+            for demand, mask in effect.scopes
+        ]
 
     def evaluate(self, in_force: Bools, *, air_off: bool, bad: Bools) -> None:
         """Set `level`, `demands`, `fault` and `outputs` from the alarms in force, shape (A,)."""
+        self._in_force = in_force
         self.level.fill(Level.NORMAL)
         self.demands.fill(0)
         self.fault.fill(False)
         for c in np.unique(self.class_of[in_force]).tolist():
             effect = self.classes[c]
-            reached = effect.own.copy()
-            for demand, mask in effect.scopes:
-                zones = self.scope(demand, mask, exact=effect.exact, air_off=air_off, bad=bad)
+            for demand, zones in self._reached(c, air_off=air_off, bad=bad):
                 self.demands[zones] |= int(demand)
-                reached |= zones
-            np.maximum(self.level, effect.level, out=self.level, where=reached)
+            np.maximum(self.level, effect.level, out=self.level, where=effect.own)
             if effect.fault:
                 self.fault |= effect.own
         wanted = (self.demands[None, :] & self._output_demand[:, None]) != 0

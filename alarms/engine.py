@@ -155,7 +155,7 @@ class Engine:
         for command in commands:
             refusals.append(orders.apply(self, t_ns, command))
             self.points.advance(t_ns)
-            self._evaluate(t_ns, _NOTHING, by_person=True)
+            self._evaluate(t_ns, _NOTHING)
         self.evaluations += 1
         return self._result(tuple(refusals))
 
@@ -181,14 +181,7 @@ class Engine:
         rows, self.states.rows = self.states.rows, []
         return StepResult(rows, self.effects.outputs.copy(), refusals)
 
-    def _evaluate(
-        self,
-        t_ns: int,
-        fresh: Points,
-        accepted: Accepted | None = None,
-        *,
-        by_person: bool = False,
-    ) -> None:
+    def _evaluate(self, t_ns: int, fresh: Points, accepted: Accepted | None = None) -> None:
         """Bring every rule, alarm, zone and output to `t_ns`."""
         ended = np.flatnonzero(self.states.until <= t_ns)
         for alarm in ended.tolist():
@@ -196,7 +189,7 @@ class Engine:
                 self.out_count[list(self.alarms[alarm].points)] -= 1
         self._sampled.fill(False)
         self._sampled[fresh] = True
-        condition, cause, late = self._conditions(t_ns, fresh, accepted, by_person=by_person)
+        condition, cause, late = self._conditions(t_ns, fresh, accepted)
         self._transitions(t_ns, condition, cause, late)
         for alarm in ended.tolist():
             shelved = self.states.state[alarm] == State.SHELVED
@@ -208,20 +201,18 @@ class Engine:
         self._find_due()
 
     def _conditions(
-        self, t_ns: int, fresh: Points, accepted: Accepted | None, *, by_person: bool
+        self, t_ns: int, fresh: Points, accepted: Accepted | None
     ) -> tuple[Bools, Bools, dict[int, Why]]:
         """Return conditions and new causes, shape (A,), and the words of late samples."""
         sampled, points, out = self._sampled, self.points, self.out_count > 0
-        limits = self.limits.evaluate(t_ns, points, sampled)
         late: dict[int, Why] = {}
         if accepted is not None and len(accepted.late):
             for rule, i in self.limits.late(accepted):
                 value = float(accepted.late_value[i])
                 late[rule] = Why("late sample over the limit", value, "LATE")
+        limits = self.limits.evaluate(t_ns, points, sampled)
         trends = self.trends.evaluate(points, fresh)
-        votes, gained = self.votes.evaluate(
-            points, rule_condition=limits, sampled=sampled, out=out, by_person=by_person
-        )
+        votes, gained = self.votes.evaluate(points, rule_condition=limits, sampled=sampled, out=out)
         self.faults.evaluate(points, sampled)
         lost, further = self.loss.evaluate(t_ns, points, sampled=sampled, out=out)
         ladder = self.ladder.evaluate(t_ns, limits, lost)
@@ -274,20 +265,11 @@ class Engine:
             return
         self._air = air
         level, demands = effects.level.copy(), effects.demands.copy()
-        air_off = air[0]
-        effects.evaluate(states.in_force(), air_off=air_off, bad=bad)
+        effects.evaluate(states.in_force(), air_off=air[0], bad=bad)
         moved, states.moved = states.moved, []
         changed = np.flatnonzero((level != effects.level) | (demands != effects.demands))
-        if not len(changed):
-            return
-        reached = {a: effects.reached_by(a, air_off=air_off, bad=bad) for a in set(moved)}
-        for zone in changed.tolist():
-            was, now = int(level[zone]), int(effects.level[zone])
-            grew = now > was or bool(int(effects.demands[zone]) & ~int(demands[zone]))
-            mine = [a for a in moved if reached[a][zone]]
-            alarm = None
-            if mine:
-                alarm = max(mine, key=lambda a: self.alarms[a].level) if grew else mine[-1]
-            seq = 0 if alarm is None else int(states.last_seq[alarm])
-            reason = "airflow" if alarm is None else self.alarms[alarm].id
-            states.zone_row(t_ns, zone, (was, now), int(effects.demands[zone]), seq, reason)
+        movers = effects.movers(changed.tolist(), moved, air_off=air[0], bad=bad)
+        for zone, mover in movers.items():
+            levels = (int(level[zone]), int(effects.level[zone]))
+            cause, reason = (0, "airflow") if mover is None else (mover.seq, mover.rule)
+            states.zone_row(t_ns, zone, levels, int(effects.demands[zone]), cause, reason)

@@ -76,9 +76,7 @@ class LimitState:
     def over(self, value: NDArray[np.float64], quality: NDArray[np.uint8]) -> Bools:
         """Tell which rules are over their limit; `value` and `quality` have shape (R,)."""
         beyond = compare(value, self.set, high=self.high, strict=self.strict)
-        out_of_range = np.where(
-            self.high, quality == _OVER_RANGE, quality == _UNDER_RANGE
-        )
+        out_of_range = np.where(self.high, quality == _OVER_RANGE, quality == _UNDER_RANGE)
         over: Bools = (MAY_SET[quality] & beyond) | out_of_range
         return over
 
@@ -104,11 +102,14 @@ class LimitState:
         self.on_since[over & idle] = t_ns
         self.on_since[settled] = NEVER
         back = settled & compare(value, self.reset, high=self.reset_high, strict=self.reset_strict)
-        start_off = back & (self.off_since == NEVER)
+        self.condition |= self.on_since + self.on_delay <= t_ns
+        # Only what is true can be on its way back: safe time before a raise does not count.
+        start_off = back & self.condition & (self.off_since == NEVER)
         self.off_since[start_off] = t_ns
         self.off_since[np.where(has_sample, ~back, ~may_clear)] = NEVER
-        self.condition |= self.on_since + self.on_delay <= t_ns
-        self.condition &= ~(back & (self.off_since + self.off_delay <= t_ns))
+        returned = back & (self.off_since + self.off_delay <= t_ns)
+        self.condition[returned] = False
+        self.off_since[returned] = NEVER
         return self.condition
 
     def late(self, accepted: Accepted) -> list[tuple[int, int]]:
@@ -120,6 +121,7 @@ class LimitState:
             mine = (self.point == point) & (self.on_delay == 0) & ~self.condition
             rules = np.flatnonzero(mine & self.over(value, quality))
             self.condition[rules] = True
+            self.off_since[rules] = NEVER
             hits += [(int(rule), i) for rule in rules]
         return hits
 

@@ -159,10 +159,8 @@ def _found(engine: Engine, t_ns: int, command: Command) -> Refusal:
     if alarm is None:
         return f"no output {command.target!r}"
     why = Why("found asserted at start; nothing restored explains it", actor=command.actor)
-    states = engine.states
-    if states.state[alarm] in (State.NORMAL, State.RETURNED_UNACKED, State.LATCHED):
-        states.happen(t_ns, alarm, Event.RAISE, why, condition=True)
-        states.happen(t_ns, alarm, Event.RETURN, why, condition=False)
+    engine.states.happen(t_ns, alarm, Event.RAISE, why, condition=True)
+    engine.states.happen(t_ns, alarm, Event.RETURN, why, condition=False)
     return None
 
 

@@ -58,6 +58,8 @@ def describe(engine: Engine, alarm: int, event: Event) -> Why:
     words = _WORDS.get(spec.kind)
     if spec.kind in ("vote", "lost", "ladder"):
         return Why(words(engine, spec.index_in_kind, event) if words else "")
+    if not spec.points:
+        return Why(f"{spec.kind}: {_VERB[event]}")
     point = spec.points[0]
     quality = Quality(engine.points.frame.quality[point]).name
     value = float(engine.points.frame.value[point])

@@ -29,20 +29,21 @@ class VoteState:
         rule_condition: Bools,
         sampled: Bools,
         out: Bools,
-        by_person: bool,
     ) -> tuple[Bools, list[int]]:
         """Return (conditions, votes that gained a new voter while already true).
 
         votes = members whose condition is true, held ones included; lost = members that may not
         clear and do not vote; true when ``votes >= max(1, M - lost)``. It falls only at a sample
-        of a member or after a command.
+        of a member's point.
         """
         gained: list[int] = []
         if not self.votes:
             return self.condition, gained
-        unusable = ~MAY_CLEAR[points.frame.quality]
-        unusable &= points.frame.quality != Quality.UNDEFINED
-        unusable &= ~points.in_grace
+        quality = points.frame.quality
+        unseen = (quality == Quality.NO_DATA) | (quality == Quality.RETAINED)
+        unusable = ~MAY_CLEAR[quality] & (quality != Quality.UNDEFINED)
+        # After a start a member is lost only when the fault of its point is due.
+        unusable &= ~(unseen & points.in_grace)
         unusable |= out
         for i, vote in enumerate(self.votes):
             ballot = rule_condition[self.members[i]]
@@ -52,7 +53,7 @@ class VoteState:
             if true and not self.condition[i]:
                 self.condition[i] = True
                 self.voted[i] = voters
-            elif self.condition[i] and not true and (by_person or sampled[self.points[i]].any()):
+            elif self.condition[i] and not true and sampled[self.points[i]].any():
                 self.condition[i] = False
             elif self.condition[i] and voters - self.voted[i]:
                 self.voted[i] |= voters
