@@ -62,11 +62,14 @@ def load(path: Path) -> c.Config:
         line = error.object[: error.start].count(b"\n") + 1
         reason = f"not UTF-8 text: {error.reason}"
         raise ConfigErrors([ConfigError(path, line, "", reason, "save it as UTF-8")]) from error
-    return parse(text, path)
+    return parse(text, path, files=True)
 
 
-def parse(text: str, file: Path) -> c.Config:
+def parse(text: str, file: Path, *, files: bool = False) -> c.Config:
     """Return the configuration in `text`; `file` is named in errors and is the base of paths.
+
+    With `files`, the other files that it names must be there and readable: not needed to look
+    at a configuration that a journal keeps.
 
     Raises
     ------
@@ -80,7 +83,7 @@ def parse(text: str, file: Path) -> c.Config:
         raise ConfigErrors(faults) from error
     report = Report(file, document.lines)
     draft = _draft(document.data, file, report)
-    check_draft(draft, report)
+    check_draft(draft, report, files=files)
     if report.errors:
         raise ConfigErrors(report.errors)
     config = _config(draft)
