@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sensors.device_types import (
     BIT_FUNCTIONS,
+    LAST_ADDRESS,
     ORDERS,
     DeviceType,
     Function,
@@ -207,7 +208,12 @@ def _row(spec: ModbusDeviceSpec, device_type: DeviceType, key: str) -> PointRow:
 def _moved(at: Register, spec: ModbusDeviceSpec) -> Register:
     """Return the register as this site has it: shifted, and 32-bit numbers in the site's order."""
     order = cast("Order", spec.order) if spec.order and at.count > 1 else at.order
-    return replace(at, address=at.address + spec.base_address, order=order)
+    address = at.address + spec.base_address
+    if not 0 <= address <= LAST_ADDRESS + 1 - at.count:
+        raise ValueError(
+            f"{spec.id}: base_address {spec.base_address} puts a register at {address}"
+        )
+    return replace(at, address=address, order=order)
 
 
 def _guarded(status: StatusRow, spec: ModbusDeviceSpec) -> list[int]:
