@@ -18,6 +18,9 @@ from alarms.plan import Demand, Level, Plan
 from sensors.freshness import Freshness
 from sensors.quality import MAY_CLEAR
 
+FORWARD: Final = 0.5
+"""An air direction switch says 1 for forward and 0 for reversed; from here on it is forward."""
+
 Bools = NDArray[np.bool_]
 
 
@@ -61,7 +64,7 @@ class Airflow:
             return self.bad
         value, known = points.frame.value, MAY_CLEAR[points.frame.quality]
         # A direction switch says 1 as planned, 0 reversed; a velocity or quantity has a sign.
-        forward = known & np.where(self.is_direction, value >= 0.5, value > 0)
+        forward = known & np.where(self.is_direction, value >= FORWARD, value > 0)
         bad = ~forward & ~points.in_grace
         for z, at in self.watched:
             if bad[at].any():
@@ -144,40 +147,42 @@ class Effects:
         ends can move a zone, so the rows are counted by class.
         """
         found: dict[int, Move | None] = dict.fromkeys(zones)
-        if not zones:
-            return found
-        count = dict(
-            zip(*np.unique(self.class_of[self._in_force], return_counts=True), strict=True)
-        )
-        active = {int(c): int(n) for c, n in count.items()}
-        effects: dict[int, tuple[Bools, list[tuple[Demand, Bools]]]] = {}
-
-        def of_zone(zone: int) -> tuple[int, int]:
-            level = bits = 0
-            for c, n in active.items():
-                if n > 0:
-                    own, scopes = effects[c]
-                    level = max(level, self.classes[c].level if own[zone] else 0)
-                    for demand, reached in scopes:
-                        bits |= int(demand) if reached[zone] else 0
-            return level, bits
-
-        # Back to before the first row, then forward again, row by row.
         changes = [(m, int(self.class_of[m.alarm]), m.now - m.was) for m in moves]
+        count = np.bincount(self.class_of[self._in_force], minlength=len(self.classes))
+        # Back to before the first row, then forward again, row by row.
         for _, c, step in changes:
-            active[c] = active.get(c, 0) - step
-        for c in active:
-            effects[c] = (self.classes[c].own, self._reached(c, air_off=air_off, bad=bad))
-        before = {zone: of_zone(zone) for zone in zones}
+            count[c] -= step
+        touched = {c for _, c, _ in changes}
+        active = [c for c in range(len(count)) if count[c] > 0 or c in touched]
+        reached = {c: self._reached(c, air_off=air_off, bad=bad) for c in active}
+        before = {zone: self._of_zone(zone, count, reached) for zone in zones}
         for move, c, step in changes:
-            was = active[c] > 0
-            active[c] += step
-            if was != (active[c] > 0):
-                for zone in zones:
-                    now = of_zone(zone)
-                    if now != before[zone]:
-                        before[zone], found[zone] = now, move
+            was = count[c] > 0
+            count[c] += step
+            if was == (count[c] > 0):
+                continue
+            for zone in zones:
+                now = self._of_zone(zone, count, reached)
+                if now != before[zone]:
+                    before[zone], found[zone] = now, move
         return found
+
+    def _of_zone(
+        self,
+        zone: int,
+        count: NDArray[np.intp],
+        reached: dict[int, list[tuple[Demand, Bools]]],
+    ) -> tuple[int, int]:
+        """Return level and demands of one zone from the classes with alarms in force."""
+        level = bits = 0
+        for c, scopes in reached.items():
+            if count[c] > 0:
+                if self.classes[c].own[zone]:
+                    level = max(level, self.classes[c].level)
+                for demand, zones in scopes:
+                    if zones[zone]:
+                        bits |= int(demand)
+        return level, bits
 
     def _reached(self, c: int, *, air_off: bool, bad: Bools) -> list[tuple[Demand, Bools]]:
         effect = self.classes[c]
@@ -204,3 +209,21 @@ class Effects:
         self.outputs = (wanted & self._output_zones).any(axis=1)
         if self.found:
             self.outputs |= in_force[self.found]
+
+
+def shown_level(level: int, demands: int, *, unusable: bool) -> Level:
+    """Return the level at which a zone is shown to people.
+
+    Its own level, but never calmer than what is demanded of it, and never NORMAL while one of its
+    points cannot be used.
+    """
+    floor = Level.NORMAL
+    if demands & Demand.WITHDRAW:
+        floor = Level.DANGER
+    elif demands & Demand.CUT_POWER:
+        floor = Level.ALARM
+    elif demands & Demand.SOUND:
+        floor = Level.ALERT
+    elif unusable:
+        floor = Level.FAULT
+    return max(Level(level), floor)

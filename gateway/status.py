@@ -14,6 +14,7 @@ from rich.text import Text
 
 from alarms.alarm_state import demand_words
 from alarms.alarm_table import alarm_table
+from alarms.demands import shown_level
 from alarms.events import State
 from alarms.plan import Level
 from gateway.config import Config
@@ -50,11 +51,13 @@ def newest_seq(config: Config) -> int:
 def _zones(site: Site, state: LiveState) -> Table:
     table = Table("", "zone", "level", "demands", title="Zones, worst first", expand=True)
     levels, demands = state.arrays["zone_level"], state.arrays["zone_demands"]
-    unusable = ~MAY_CLEAR[state.arrays["point_quality"]]
-    shown = levels.copy()
-    for spec, bad in zip(site.plan.points.specs, unusable.tolist(), strict=True):
-        if bad:
-            shown[spec.zone] = max(shown[spec.zone], Level.FAULT)
+    bad_points = site.plan.points.zone[~MAY_CLEAR[state.arrays["point_quality"]]]
+    shown = np.array(
+        [
+            shown_level(int(level), int(bits), unusable=z in bad_points)
+            for z, (level, bits) in enumerate(zip(levels, demands, strict=True))
+        ]
+    )
     for z in np.argsort(-shown, kind="stable").tolist():
         level = Level(int(shown[z]))
         words = " ".join(demand_words(int(demands[z])))
