@@ -34,6 +34,9 @@ from sensors.ports_mqtt import MqttOutputsPort
 from sensors.quality import Quality
 
 LOG: Final = logging.getLogger("firedamp")
+# The library repeats every failed attempt in its own words; this file tells each loss once.
+LIBRARY_LOG: Final = logging.getLogger("firedamp.mqtt-library")
+LIBRARY_LOG.setLevel(logging.CRITICAL)
 
 PAUSE_FIRST_S: Final = 0.5
 PAUSE_CAP_S: Final = 10.0
@@ -161,6 +164,7 @@ class MqttSource:
             clean_session=True,
             timeout=REPLY_WITHIN_S,
             keepalive=spec.keepalive_s,
+            logger=LIBRARY_LOG,
             tls_params=tls if spec.tls else None,
             # The client asks a class for its queue; this hands it ours.
             queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", lambda maxsize: queue),  # noqa: ARG005

@@ -5,13 +5,21 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import aiomqtt
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sensors.frame import NO_SOURCE_TIME, Batch
-from sensors.payloads import MAX_PAYLOAD_BYTES, MqttDeviceSpec, PayloadDecoder, decode
+from sensors.payloads import (
+    MAX_PAYLOAD_BYTES,
+    MqttDeviceSpec,
+    PayloadDecoder,
+    decode,
+    is_topic_filter,
+    topic_matches,
+)
 from sensors.quality import Quality
 
 GOOD, FAULT, ERROR = Quality.GOOD, Quality.DEVICE_FAULT, Quality.DECODE_ERROR
@@ -300,3 +308,53 @@ def test_control_a_lenient_decoder_is_caught_by_these_tests() -> None:
     assert lenient('{"v": 0.5, "v": 0.1}')["v"] == 0.1
     assert math.isnan(lenient('{"v": NaN}')["v"])
     assert float(lenient('{"v": true}')["v"]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("topic_filter", "topic", "matches"),
+    [
+        ("mine/a/state", "mine/a/state", True),
+        ("mine/a/state", "mine/a", False),
+        ("mine/a", "mine/a/state", False),
+        ("mine/+/state", "mine/a/state", True),
+        ("mine/+/state", "mine//state", True),
+        ("mine/+/state", "mine/a/b/state", False),
+        ("mine/+", "mine", False),
+        ("mine/#", "mine/a/b", True),
+        ("mine/#", "mine", True),
+        ("#", "a", True),
+        ("#", "$SYS/uptime", False),
+        ("+/uptime", "$SYS/uptime", False),
+        ("$SYS/#", "$SYS/uptime", True),
+        ("/+", "/a", True),
+        ("+", "/a", False),
+    ],
+)
+def test_topic_filters_as_the_standard_has_them(
+    topic_filter: str, topic: str, matches: bool
+) -> None:
+    assert topic_matches(topic_filter, topic) is matches
+
+
+levels = st.sampled_from(["a", "b", "", "mine"])
+
+
+@given(st.lists(levels | st.just("+"), min_size=1, max_size=5), st.booleans(), st.data())
+def test_topic_filters_equal_the_library_s_matcher(
+    parts: list[str], tail: bool, data: st.DataObject
+) -> None:
+    topic = "/".join(data.draw(st.lists(levels, min_size=1, max_size=6)))
+    topic_filter = "/".join([*parts, "#"] if tail else parts)
+    assert is_topic_filter(topic_filter) == bool(topic_filter)
+    if topic and topic_filter:
+        assert topic_matches(topic_filter, topic) == aiomqtt.Topic(topic).matches(topic_filter)
+
+
+def test_a_topic_of_a_thousand_levels_is_matched_without_recursion() -> None:
+    assert topic_matches("#", "/".join("a" * 5_000))
+    assert not topic_matches("/".join("+" * 4_999), "/".join("a" * 5_000))
+
+
+@pytest.mark.parametrize("text", ["", "a/#/b", "a#", "#a", "a+/b", "a\x00", "a" * 65_536, "##"])
+def test_no_topic_filter(text: str) -> None:
+    assert not is_topic_filter(text)
