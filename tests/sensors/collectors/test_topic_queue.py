@@ -85,7 +85,7 @@ def test_bounds_hold_order_holds_and_every_message_is_accounted_for(
         assert all(len(w) <= per_topic for w in queue._waiting.values())
     newest = {topic: n for n, topic in enumerate(script) if topic is not None}
     taken += drain(queue)
-    for topic, last in newest.items():
+    for topic in newest:
         numbers = [n for t, n in taken if t == topic]
         assert numbers == sorted(numbers)
         assert len(numbers) + queue.dropped.get(topic, 0) == sent[topic]
