@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -43,6 +43,17 @@ def make_ext4(image: Path, size_mb: int, *options: str) -> None:
     with image.open("wb") as file:
         file.truncate(size_mb * 1024 * 1024)
     run("mkfs.ext4", "-q", "-F", *options, image)
+
+
+def fill(disk: Path) -> Path:
+    """Leave no room on a disk; return the file to remove again."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (65_536, 4_096):
+            with suppress(OSError):
+                while file.write(bytes(size)):
+                    pass
+    return filler
 
 
 def cut_power(image: Path, copy: Path) -> None:
