@@ -49,3 +49,8 @@ class WallClock:
     def monotonic_ns() -> int:
         """Return CLOCK_MONOTONIC, which every process of this machine shares [ns]."""
         return time.monotonic_ns()
+
+    @staticmethod
+    def wall_ns() -> int:
+        """Return the wall clock, for what people read; decisions use the axis [ns since 1970]."""
+        return time.time_ns()
