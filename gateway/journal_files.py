@@ -16,9 +16,11 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
+
+from gateway.readings_codec import CorruptReadingsError, decode
 
 SCHEMA: Final = 1
 # Numbers of rows start at the file's generation times this: after a corrupt file was set aside
@@ -33,13 +35,14 @@ _CHECKPOINT_PAGES: Final = 400
 _WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024
 # Checking every page of a larger file would delay the alarm path's start; its ends are looked at.
 _CHECK_WHOLE_BYTES: Final = 64 * 1024 * 1024
+_SALVAGE_ROWS: Final = 100_000
 
 Field = int | float | str | bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table whose rows end in their digest; `key` is its column 0."""
+    """A table whose rows end in their digest, which is not among `columns`; `key` is column 0."""
 
     name: str
     key: str
@@ -75,7 +78,10 @@ EVENTS: Final = Table(
 )
 RECORDS: Final = Table("records", "n", ("n", "t_ns", "kind", "data"))
 SNAPSHOTS: Final = Table("snapshots", "n", ("n", "t_ns", "data"))
+# A block of readings carries its own digest, and comes last as the others' do.
+READINGS: Final = Table("readings", "seq", ("seq", "config_n", "t_first", "t_last", "n"))
 POINTS: Final = Table("points", "config_n", ("config_n", "ids"))
+_TABLES: Final = (SNAPSHOTS, RECORDS, EVENTS, POINTS, READINGS)
 
 _META_SQL: Final = "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL);"
 EVENTS_SQL: Final = (
@@ -130,11 +136,13 @@ def row_digest(table: str, fields: Sequence[Field]) -> bytes:
     return hashlib.sha256(orjson.dumps([table, *plain])).digest()
 
 
-def is_intact(table: Table, row: Sequence[Field]) -> bool:
-    """Say whether a row, digest last, is what was written."""
+def is_intact(table: Table, row: Sequence[Any]) -> bool:
+    """Say whether a row is what was written."""
     try:
-        return row_digest(table.name, row[:-1]) == row[-1]
-    except (TypeError, UnicodeEncodeError):
+        if table is READINGS:
+            return bool(decode(row[-1])[0] == row[1])
+        return bool(row_digest(table.name, row[:-1]) == row[-1])
+    except (TypeError, UnicodeEncodeError, CorruptReadingsError):
         return False  # a flipped type byte made text or a number of something else
 
 
@@ -252,6 +260,11 @@ def damage(path: Path) -> str:
     return ""
 
 
+def lenient_text(stored: bytes) -> str:
+    """Return text as stored; where it was altered into none, its digest tells."""
+    return stored.decode("utf-8", "replace")
+
+
 def is_corrupt(error: BaseException) -> bool:
     """Say whether an error tells of a damaged file (and not of the disk or of a lock)."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
@@ -280,15 +293,17 @@ def set_aside(path: Path) -> Path:
 
 
 def salvage(aside: Path, connection: sqlite3.Connection) -> dict[str, int]:
-    """Copy every intact row of a damaged ``events.db`` into a new one; return how many of each.
+    """Copy the intact rows of a damaged file into a new one; return how many of each table.
 
-    Reads each table forwards until it breaks, and then backwards: latches, acknowledgements and
-    the newest snapshot are at its end.
+    Each table forwards until it breaks, and then backwards: latches, acknowledgements, the newest
+    snapshot and what came in after it are at the end. At most `_SALVAGE_ROWS` each way, because
+    the alarm path's start waits for it.
     """
     rescued = {}
     source = sqlite3.connect(f"file:{aside}?mode=ro", uri=True, isolation_level=None)
+    source.text_factory = lenient_text
     try:
-        for table in (SNAPSHOTS, RECORDS, EVENTS):
+        for table in _tables_of(connection):
             connection.execute("BEGIN")
             before = connection.total_changes
             for order in ("ASC", "DESC"):
@@ -301,27 +316,35 @@ def salvage(aside: Path, connection: sqlite3.Connection) -> dict[str, int]:
     return rescued
 
 
+def _tables_of(connection: sqlite3.Connection) -> list[Table]:
+    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return [table for table in _TABLES if (table.name,) in found]
+
+
 def _copy_rows(
     source: sqlite3.Connection, target: sqlite3.Connection, table: Table, order: str
 ) -> bool:
     """Copy intact rows until the table breaks; say whether its other end was reached."""
-    insert = table.insert.replace("OR REPLACE", "OR IGNORE")
+    rows = 0
     try:
-        select = f"SELECT * FROM {table.name} ORDER BY {table.key} {order}"  # noqa: S608
-        for row in source.execute(select):
+        for row in source.execute(
+            f"SELECT * FROM {table.name} ORDER BY {table.key} {order} LIMIT ?",  # noqa: S608
+            (_SALVAGE_ROWS,),
+        ):
+            rows += 1
             if is_intact(table, row):
-                target.execute(insert, row)
+                target.execute(table.insert.replace("OR REPLACE", "OR IGNORE"), row)
     except sqlite3.DatabaseError as error:
-        if not is_corrupt(error) and "no such table" not in str(error):
+        if not is_corrupt(error) and "no such" not in str(error):
             raise
         return False
-    return True
+    return rows < _SALVAGE_ROWS
 
 
 def repair(folder: Path) -> tuple[str, ...]:
     """Set damaged journal files aside, before the journal is read at start; return what was done.
 
-    The rows of a damaged ``events.db`` that are intact stand in the new one afterwards.
+    What is intact at both ends of a damaged file stands in the new one afterwards.
 
     Raises
     ------
@@ -334,7 +357,7 @@ def repair(folder: Path) -> tuple[str, ...]:
         if verdict:
             aside = set_aside(path)
             connection = open_file(path, sql)
-            rescued = salvage(aside, connection) if sql is EVENTS_SQL else {}
+            rescued = salvage(aside, connection)
             connection.close()
             done.append(f"{path.name} was damaged ({verdict}), kept as {aside.name}; {rescued=}")
     return tuple(done)

@@ -34,6 +34,7 @@ from gateway.readings_codec import CorruptReadingsError, Readings, decode
 _BUSY_S: Final = 1.0
 _PAGE: Final = 1_000
 _PAGE_READINGS: Final = 500_000
+_DAMAGE_REACH: Final = 10_000
 _NEWEST: Final = 2**63 - 1
 
 _Stamped: TypeAlias = tuple[int, int, Readings | Record]  # stamp, config_n, what
@@ -70,6 +71,7 @@ class _File:
                 isolation_level=None,
                 check_same_thread=False,
             )
+            self._connection.text_factory = files.lenient_text
             self._inode = inode
         try:
             return self._connection.execute(sql, values).fetchall()
@@ -162,18 +164,17 @@ class JournalReader:
 
         At most `limit` of them, and no more than about half a million readings, but at least one.
         """
-        while heads := self.commit_heads(seq, limit):
-            fits = np.cumsum([head.n for head in heads]) <= _PAGE_READINGS
-            last = heads[max(1, int(fits.sum())) - 1].seq
-            select = "SELECT seq, config_n, data FROM readings"
-            with self._lock:
-                rows = self._readings.rows(
-                    f"{select} WHERE seq > ? AND seq <= ? ORDER BY seq", seq, last
-                )
-            commits = [commit for row in rows if (commit := self._commit_of(*row)) is not None]
-            if commits:
-                return commits
-            seq = last
+        try:
+            while heads := self.commit_heads(seq, limit):
+                fits = np.cumsum([head.n for head in heads]) <= _PAGE_READINGS
+                last = heads[max(1, int(fits.sum())) - 1].seq
+                if commits := self._commits("seq > ? AND seq <= ? ORDER BY seq", seq, last):
+                    return commits
+                seq = last
+        except sqlite3.DatabaseError as error:
+            if not files.is_corrupt(error):
+                raise
+            return self._around_damage(seq, limit, error)
         return []
 
     def commit_heads(self, after_seq: int, limit: int = 100_000) -> list[CommitHead]:
@@ -319,6 +320,12 @@ class JournalReader:
         base = generation[0][0] * files.GENERATION_STEP if generation else 0
         return max(newest[0][0] or 0, base) if newest else base
 
+    def _commits(self, where: str, *values: object) -> list[ReadingsCommit]:
+        select = f"SELECT seq, config_n, data FROM readings WHERE {where}"  # noqa: S608
+        with self._lock:
+            rows = self._readings.rows(select, *values)
+        return [commit for row in rows if (commit := self._commit_of(*row)) is not None]
+
     def _commit_of(self, seq: int, config_n: int, data: bytes) -> ReadingsCommit | None:
         try:
             found, readings = decode(data)
@@ -328,6 +335,24 @@ class JournalReader:
             self.corrupt_rows += 1
             return None
         return ReadingsCommit(seq, config_n, readings)
+
+    def _around_damage(
+        self, seq: int, limit: int, error: sqlite3.DatabaseError
+    ) -> list[ReadingsCommit]:
+        """Return commits one by one, leaving out those on damaged pages."""
+        commits: list[ReadingsCommit] = []
+        for number in range(seq + 1, seq + 1 + _DAMAGE_REACH):
+            try:
+                commits += self._commits("seq = ?", number)
+            except sqlite3.DatabaseError as found:
+                if not files.is_corrupt(found):
+                    raise
+                self.corrupt_rows += 1
+            if len(commits) >= limit:
+                break
+        if not commits:
+            raise error
+        return commits
 
     def _readings_by_stamp(self, t_ns: int) -> Iterator[_Stamped]:
         seq = self.seq_before(t_ns)

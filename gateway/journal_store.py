@@ -249,8 +249,7 @@ class JournalStore:
             self._drop_upto = self._drop_upto if dropped == _DROP_ROWS_PER_COMMIT else 0
         if cycle.config is not None and self._config is not None:
             self._write_points(connection, *self._config)
-        insert = "INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, ?, ?)"
-        connection.executemany(insert, cycle.blocks or ())
+        connection.executemany(files.READINGS.insert, cycle.blocks or ())
         connection.execute("COMMIT")
 
     def _write_points(self, connection: sqlite3.Connection, n: int, config: NewRecord) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from alarms.events import Row
+from gateway import journal_files
 from gateway.config import JournalConfig
 from gateway.journal import JournalState, JournalWriter
 from gateway.journal_reader import JournalReader
@@ -285,6 +286,18 @@ def test_an_altered_row_is_left_out_and_counted_never_served(bench: Bench, folde
     assert bench.reader.corrupt_rows == 4
     events.close()
     readings.close()
+
+
+def test_control_without_the_digest_check_the_altered_row_is_served(
+    bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.wait(bench.writer.put_rows([row(1)]))
+    with sqlite3.connect(folder / "events.db") as events:
+        events.execute("UPDATE events SET value = 0.1 WHERE seq = 1")
+    events.close()
+    assert bench.reader.events_after(0) == []
+    monkeypatch.setattr(journal_files, "is_intact", lambda _table, _row: True)
+    assert bench.reader.events_after(0)[0].value == 0.1
 
 
 def test_window_drops_the_oldest_readings_as_a_recorded_gap(folder: Path) -> None:
