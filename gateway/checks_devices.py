@@ -8,9 +8,10 @@ from typing import Final
 
 from alarms.places import LOCATIONS
 from gateway.config import DeviceConfig
-from gateway.config_draft import Draft, Row, SitePoint, is_mqtt
+from gateway.config_draft import Draft, Row, SitePoint, device_spec, is_mqtt
 from gateway.config_errors import Report
 from gateway.toml_positions import Path as TomlPath
+from sensors.device_decoder import compile_device
 from sensors.payloads import PAYLOAD_TYPES
 from sensors.quantities import QUANTITIES
 from sensors.units import UNITS, conversion
@@ -26,6 +27,7 @@ def check_devices(draft: Draft, report: Report) -> None:
     known_types = (*draft.types, *PAYLOAD_TYPES)
     for row in draft.devices:
         device = row.it
+        before = len(report.errors)
         if device.type not in known_types:
             report.unknown((*row.path, "type"), "device type", device.type, known_types)
         elif is_mqtt(device):
@@ -38,6 +40,8 @@ def check_devices(draft: Draft, report: Report) -> None:
         if device.max_age_s is not None and device.max_age_s <= device.poll_s:
             reason = f"every reading would be STALE: it is read every {device.poll_s:g} s"
             report.wrong((*row.path, "max_age_s"), reason, f"about {3 * device.poll_s:g}")
+        if len(report.errors) == before and not is_mqtt(device):
+            _compiles(row, draft, report)
     _same_unit(draft, report)
     _same_topic(draft, report)
 
@@ -56,6 +60,17 @@ def _modbus_device(row: Row[DeviceConfig], draft: Draft, report: Report) -> None
         if key not in known:
             path = (*row.path, "points", key)
             report.unknown(path, f"point of a {device.type} named", key, known)
+
+
+def _compiles(row: Row[DeviceConfig], draft: Draft, report: Report) -> None:
+    """Let the link's own compiler see a device in which nothing else is wrong."""
+    device = row.it
+    try:
+        compile_device(
+            device_spec(device, dict.fromkeys(device.points, 0)), draft.types[device.type]
+        )
+    except ValueError as error:
+        report.wrong(row.path, str(error))
 
 
 def _mqtt_device(row: Row[DeviceConfig], draft: Draft, report: Report) -> None:
@@ -186,14 +201,15 @@ def _same_unit(draft: Draft, report: Report) -> None:
 
 
 def _same_topic(draft: Draft, report: Report) -> None:
-    rows = [(row, key) for row in draft.devices for key in row.it.points if row.it.topic]
-    for n, (row, key) in enumerate(rows):
-        for other, other_key in rows[:n]:
-            same_path = row.it.paths.get(key, key) == other.it.paths.get(other_key, other_key)
-            if same_path and covers(other.it.topic, row.it.topic):
-                reason = f"{other.it.id}.{other_key} has the same topic and path"
+    seen: dict[str, list[tuple[DeviceConfig, str]]] = {}
+    for row in draft.devices:
+        for key in row.it.points if row.it.topic else ():
+            same_path = seen.setdefault(row.it.paths.get(key, key), [])
+            twins = [(d, k) for d, k in same_path if covers(d.topic, row.it.topic)]
+            if twins:
+                reason = f"{twins[0][0].id}.{twins[0][1]} has the same topic and path"
                 report.wrong((*row.path, "points", key), reason, "read each value once")
-                break
+            same_path.append((row.it, key))
 
 
 def filter_fault(topic: str) -> str:

@@ -34,6 +34,7 @@ from gateway.toml_positions import Path as TomlPath
 from sensors.device_types import DeviceType
 from sensors.payloads import PAYLOAD_TYPES
 from sensors.quantities import QUANTITIES
+from sensors.reading_plan import ModbusDeviceSpec
 from sensors.units import conversion
 
 T = TypeVar("T")
@@ -179,3 +180,18 @@ def type_range(
 def is_mqtt(device: DeviceConfig) -> bool:
     """Tell whether a device speaks MQTT."""
     return device.type in PAYLOAD_TYPES
+
+
+def device_spec(device: DeviceConfig, points: Mapping[str, int]) -> ModbusDeviceSpec:
+    """Return what a link is told about a device."""
+    return ModbusDeviceSpec(
+        id=device.id,
+        type=device.type,
+        unit=device.unit,
+        points=points,
+        poll_s=device.poll_s,
+        base_address=device.base_address,
+        order=device.order,
+        lel_pct_vol=device.lel_pct_vol,
+        quantities=dict(device.points),
+    )

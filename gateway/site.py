@@ -10,11 +10,11 @@ from alarms.actuators.modbus_output import CoilOutput, PeerPort
 from alarms.actuators.mqtt_output import MqttOutput
 from alarms.plan import Plan
 from gateway.config import Config, DeviceConfig
-from gateway.config_draft import is_mqtt
+from gateway.config_draft import device_spec, is_mqtt
 from gateway.config_file import device_types
 from gateway.site_plan import SitePlan, compile_plan, without_own_points
 from sensors.payloads import BrokerSpec, MqttDeviceSpec
-from sensors.reading_plan import ModbusDeviceSpec, ModbusLinkSpec
+from sensors.reading_plan import ModbusLinkSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +97,7 @@ def _links(config: Config, plan: Plan) -> tuple[ModbusLinkSpec, ...]:
             timeout_s=link.timeout_s,
             spacing_s=link.spacing_ms / 1e3,
             devices=tuple(
-                ModbusDeviceSpec(
-                    id=device.id,
-                    type=device.type,
-                    unit=device.unit,
-                    points=_points(device, plan),
-                    poll_s=device.poll_s,
-                    base_address=device.base_address,
-                    order=device.order,
-                    lel_pct_vol=device.lel_pct_vol,
-                    quantities=dict(device.points),
-                )
+                device_spec(device, _points(device, plan))
                 for device in config.devices
                 if not is_mqtt(device) and device.link == link.id
             ),
