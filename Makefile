@@ -72,8 +72,12 @@ setup-system:
 	  printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
 	  chmod 755 /usr/sbin/policy-rc.d
 	fi
-	apt-get -qq update
-	apt-get -qq install -y --no-install-recommends "$${missing[@]}" >/dev/null
+	log=$$(mktemp)
+	if ! { apt-get -qq update && apt-get -qq install -y --no-install-recommends "$${missing[@]}"; } >"$$log" 2>&1; then
+	  cat "$$log" >&2
+	  exit 1
+	fi
+	rm -f "$$log"
 	for pair in $(TOOLS); do
 	  command -v "$${pair%%:*}" >/dev/null || { echo "$${pair%%:*} is still missing after installing $${pair##*:}" >&2; exit 1; }
 	done
