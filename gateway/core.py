@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
-from alarms.actuators.modbus_output import ModbusOutputs
 
+from alarms.actuators.modbus_output import ModbusOutputs
 from alarms.actuators.mqtt_output import MqttOutputs
 from alarms.engine import Engine
 from alarms.events import Command, Row
@@ -47,6 +47,7 @@ HEALTH_EVERY_S: Final = 1.0
 CLOCK_STEP_NS: Final = 500_000_000
 CLOCK_FAULT_S: Final = 60.0
 SERVICES_SILENT_S: Final = 15.0
+LINK_GRACE_NS: Final = 5_000_000_000
 CLOSE_WITHIN_S: Final = 5.0
 
 
@@ -124,6 +125,8 @@ class Core:
         self.output_since = np.zeros(len(plan.outputs), dtype=np.int64)
         self._was_required = self.pipeline.required.copy()
         self._service_seen: dict[str, float] = {}
+        if config.influxdb is None:
+            self.health.say("sink", works=True, reason="no [influxdb]")
         self._clock_fault_until = 0.0 if self.clock.proved else float("inf")
         self._folded = 0
         self.started_t_ns = 0
@@ -150,7 +153,12 @@ class Core:
             },
         )
         proved = self.clock.proved
-        start = {"digest": self.config.digest, "clock_proved": proved, "note": recovered.note}
+        start = {
+            "digest": self.config.digest,
+            "clock_proved": proved,
+            "until_ns": recovered.last_t_ns or 0,
+            "note": recovered.note,
+        }
         self.journal.put_record("start", t_ns, start)
         result = self.engine.start(t_ns, recovered.snapshot, clock_proved=proved)
         self.journal.put_rows(result.rows)
@@ -269,18 +277,21 @@ class Core:
         for part, seen in self._service_seen.items():
             if self.loop.time() - seen > SERVICES_SILENT_S:
                 self.health.say(part, works=False, reason="the services process is silent")
+        starting = self.clock.now_ns() - self.started_t_ns < LINK_GRACE_NS
         for link in self.links:
-            self.health.say(
-                f"link.{link.name}", works=link.status.connected, reason=link.status.last_error
-            )
+            # A link that has not connected yet is unknown, so nothing is said of it at first.
+            if link.status.connected or not starting:
+                works, reason = link.status.connected, link.status.last_error
+                self.health.say(f"link.{link.name}", works=works, reason=reason)
 
     def _health_readings(self) -> tuple[list[int], list[float]]:
         points, values = [], []
         for name, point in self.site.health_points.items():
             part = name.removeprefix("gateway.")
-            works, _ = self.health.parts.get(part, (True, ""))
-            points.append(point)
-            values.append(float(works))
+            known = self.health.parts.get(part)
+            if known is not None:
+                points.append(point)
+                values.append(float(known[0]))
         return points, values
 
     def _publish(self, t_ns: int) -> None:

@@ -16,7 +16,7 @@ from alarms.events import Command, Row
 from alarms.plan import Plan
 from gateway import config_file, site
 from gateway.config import Config
-from gateway.config_file import ConfigErrors
+from gateway.config_errors import ConfigErrors
 from gateway.journal_reader import JournalReader
 from gateway.site import Site
 
@@ -41,7 +41,7 @@ def recorded_plan(reader: JournalReader, digest: str) -> Plan:
         for record in page:
             if record.data["digest"] == digest:
                 config = config_file.parse(record.data["text"], Path(record.data["file"]))
-                return site.build(config).plan
+                return site.plan_of(config)
     message = f"the journal does not hold the configuration {digest[:12]}"
     raise NoJournalError(message)
 
@@ -73,7 +73,11 @@ class Redo:
         return True
 
     def run(self) -> Iterator[tuple[int, list[Row]]]:
-        """Take every input after the present state; yield (stamp, rows)."""
+        """Take every input after the present state, and let time pass to the end of the journal.
+
+        Yields (stamp, rows). Rows that time alone made are in the journal without an input: a
+        start says how far the run before it is known to have come.
+        """
         for item in self.reader.inputs_after(self.last_t_ns):
             self.last_t_ns = item.t_ns
             commands = []
@@ -84,15 +88,21 @@ class Redo:
                     commands.append(Command(**record.data["command"]))
             if self.engine is not None and (item.batch is not None or commands):
                 yield item.t_ns, self.engine.step(item.t_ns, item.batch, commands).rows
+        if self.engine is not None:
+            end_ns = max(self.engine.t_ns, self.reader.last_t_ns())
+            yield end_ns, self.engine.step(end_ns).rows
 
     def _start(self, t_ns: int, start: dict[str, Any]) -> list[Row]:
         digest, before = str(start["digest"]), self.engine
         snapshot = None
+        rows: list[Row] = []
+        if before is not None:
+            rows = before.step(max(before.t_ns, int(start["until_ns"]))).rows
         if before is None or digest != self.digest:
             snapshot = None if before is None else before.snapshot()
             self.engine = before = Engine(recorded_plan(self.reader, digest))
             self.digest = digest
-        return before.start(t_ns, snapshot, clock_proved=bool(start["clock_proved"])).rows
+        return rows + before.start(t_ns, snapshot, clock_proved=bool(start["clock_proved"])).rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from alarms.alarm_table import alarm_table
+from alarms.alarm_table import AlarmSpec, alarm_table
 from alarms.events import Row, State
 from alarms.plan import Demand, Level, LimitRule, LossRule, OutputSpec, Plan, Source, ZoneSpec
 from gateway.api.catalogue import Catalogue
@@ -97,8 +97,28 @@ PLAN: Final = Plan(
     ),
     all_zones=(FACE, RETURN),
 )
-ALARMS: Final = alarm_table(PLAN)
-ALARM_INDEX: Final = {alarm.id: i for i, alarm in enumerate(ALARMS)}
+# What a well mine shows, by quantity.
+NORMAL: Final = {
+    "CH4": 0.42,
+    "CO": 3.0,
+    "CO2": 0.06,
+    "O2": 20.7,
+    "smoke": 0.0,
+    "temperature": 24.5,
+    "humidity": 82.0,
+    "air_velocity": 1.85,
+    "air_quantity": 42.0,
+    "pressure": 2150.0,
+    "barometer": 1012.4,
+    "fan_speed": 86.0,
+    "fan_current": 212.0,
+    "bearing_temperature": 58.0,
+    "vibration": 2.1,
+    "call_point": 0.0,
+    "door": 0.0,
+    "people": 12.0,
+    "dust": 3.2,
+}
 
 
 def config(folder: Path, *, tokens: Path | None = None, max_streams: int = 64) -> Config:
@@ -134,12 +154,17 @@ class LiveMine:
     acks: dict[str, Any] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=lambda: {"journal": {"ok": True, "reason": ""}})
     links: list[dict[str, Any]] = field(default_factory=lambda: [link()])
+    plan: Plan = PLAN
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    specs: tuple[AlarmSpec, ...] = ()
 
     def __post_init__(self) -> None:
-        n, a, z, o = len(PLAN.points), len(ALARMS), len(PLAN.zones), len(PLAN.outputs)
+        plan = self.plan
+        self.specs = alarm_table(plan)
+        n, a, z, o = len(plan.points), len(self.specs), len(plan.zones), len(plan.outputs)
+        normal = [NORMAL.get(spec.quantity, 1.0) for spec in plan.points.specs]
         self.arrays = {
-            "point_value": np.array([0.42, 3.0, 1.0, 12.0, 1.0, 1.0]),
+            "point_value": np.array(normal),
             "point_quality": np.zeros(n, dtype=np.uint8),
             "point_received_ns": np.full(n, self.t_ns - S, dtype=np.int64),
             "point_source_ns": np.full(n, NO_SOURCE_TIME, dtype=np.int64),
@@ -175,8 +200,8 @@ class LiveMine:
         age_s: float = 5.0,
     ) -> None:
         """Put an alarm into force, with the levels and demands of its zones."""
-        a = ALARM_INDEX[name]
-        spec = ALARMS[a]
+        a = [spec.id for spec in self.specs].index(name)
+        spec = self.specs[a]
         columns = self.arrays
         columns["alarm_state"][a] = state
         columns["alarm_condition"][a] = columns["alarm_in_force"][a] = 1
