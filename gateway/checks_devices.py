@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from alarms.places import LOCATIONS
+from alarms.places import LOCATIONS, ZONE_CLASSES
 from gateway.config import DeviceConfig
 from gateway.config_draft import Draft, Row, SitePoint, device_spec, is_mqtt
 from gateway.config_errors import Report
@@ -161,6 +161,8 @@ def check_points(draft: Draft, report: Report) -> None:
 def _place(point: SitePoint, path: TomlPath, draft: Draft, report: Report) -> None:
     """Check that the point has a location class, and one that its class of zone can have."""
     zone_class = draft.zone_classes.get(point.zone)
+    if zone_class not in ZONE_CLASSES:
+        zone_class = None  # reported where the zone stands
     if not point.location:
         if zone_class is not None and zone_class not in LOCATIONS:
             fit = [name for name, place in LOCATIONS.items() if zone_class in place.zones]

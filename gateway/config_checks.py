@@ -30,7 +30,9 @@ def check_draft(draft: Draft, report: Report, *, files: bool) -> None:
     _ids(draft, report)
     _site(draft, report)
     _zones(draft, report)
+    _main_fan(draft, report)
     _links(draft, report)
+    _broker(draft, report)
     check_devices(draft, report)
     check_points(draft, report)
     check_limits(draft, report)
@@ -114,6 +116,14 @@ def _zones(draft: Draft, report: Report) -> None:
                 report.wrong(where, reason, f"one of: {', '.join(AIRFLOW_QUANTITIES)}")
 
 
+def _main_fan(draft: Draft, report: Report) -> None:
+    """Refuse a second main fan station: the ladder of withdrawal has one fan."""
+    stations = [row for row in draft.zones if row.it.zone_class == "main_fan"]
+    for row in stations[1:]:
+        reason = f"zone {stations[0].it.id!r} is the main fan station already"
+        report.wrong((*row.path, "class"), reason, "there is one main fan station")
+
+
 def _links(draft: Draft, report: Report) -> None:
     seen: dict[tuple[str, int], str] = {}
     for row in draft.links:
@@ -122,6 +132,12 @@ def _links(draft: Draft, report: Report) -> None:
             reason = f"link {seen[address]!r} has the same host and port"
             report.wrong((*row.path, "port"), reason, "put the devices on one link")
         seen.setdefault(address, row.it.id)
+
+
+def _broker(draft: Draft, report: Report) -> None:
+    if draft.mqtt is not None and bool(draft.mqtt.it.cert_file) != bool(draft.mqtt.it.key_file):
+        reason = "cert_file and key_file belong together"
+        report.wrong(("mqtt",), reason, "give both or neither")
 
 
 def _secrets(draft: Draft, report: Report) -> None:
@@ -171,6 +187,3 @@ def _folders(draft: Draft, report: Report) -> None:
             reason = f"[{seen[folder.absolute()]}] has the same folder"
             report.wrong(path, reason, "give each its own")
         seen[folder.absolute()] = path[0]
-    if draft.mqtt is not None and bool(draft.mqtt.it.cert_file) != bool(draft.mqtt.it.key_file):
-        reason = "cert_file and key_file belong together"
-        report.wrong(("mqtt",), reason, "give both or neither")
