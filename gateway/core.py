@@ -140,7 +140,7 @@ class Core:
         t_ns = self.started_t_ns = self.inbox.stamp()
         if recovered.rows:
             self.journal.put_rows(recovered.rows)
-        points = list(self.site.plan.points.ids)
+        plan = self.site.plan
         text = self.config.file.read_text(encoding="utf-8")
         self.journal.put_record(
             "config",
@@ -148,7 +148,11 @@ class Core:
             {
                 "digest": self.config.digest,
                 "file": str(self.config.file),
-                "points": points,
+                # Columns by point index: what readings mean stays known when the site changes.
+                "points": list(plan.points.ids),
+                "zones": [plan.zones[spec.zone].id for spec in plan.points.specs],
+                "quantities": [spec.quantity for spec in plan.points.specs],
+                "devices": [spec.device for spec in plan.points.specs],
                 "text": text,
             },
         )
