@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Coroutine
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -19,10 +20,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from alarms.restart import LoosenedError
 from gateway import commands, config_file, lint, replay, site
+from gateway.api.auth import ROLES, new_token, parse_tokens
 from gateway.config import Config
-from gateway.config_file import ConfigErrors
-from gateway.core import AlreadyRunningError
+from gateway.config_errors import ConfigErrors
 from gateway.core import run as run_core
+from gateway.folders import AlreadyRunningError
 from gateway.services import serve
 from gateway.status import show_status
 from gateway.verify import verify_journal
@@ -75,25 +77,32 @@ def run(
     only: Annotated[
         str, typer.Option("--only", help="core or services: one process instead of both.")
     ] = "",
+    tokens: Annotated[
+        Path | None, typer.Option("--tokens", help="Tokens file, instead of [api] tokens_file.")
+    ] = None,
 ) -> None:
     """Run the daemon: the core (alarm path) and the services (API, page, sinks)."""
     if only not in ("", "core", "services"):
         raise _fail(WRONG_INPUT, f"--only {only!r}: use core or services")
     loaded = _load(config)
+    if tokens is not None:
+        loaded = replace(loaded, api=replace(loaded.api, tokens_file=tokens))
     if only == "core":
         _run_async(run_core(loaded))
     elif only == "services":
         _run_async(serve(loaded))
     else:
-        raise typer.Exit(_run_both(config))
+        raise typer.Exit(_run_both(config, tokens))
 
 
-def _run_both(config: Path) -> int:
+def _run_both(config: Path, tokens: Path | None) -> int:
     """Run the core in this process' child and the services in another; end both together.
 
     The services may die and are started again; when the core ends, everything ends.
     """
-    command = [sys.executable, "-m", "gateway", "run", "-c", str(config), "--only"]
+    command = [sys.executable, "-m", "gateway", "run", "-c", str(config)]
+    command += ["--tokens", str(tokens)] if tokens else []
+    command.append("--only")
     core = subprocess.Popen([*command, "core"])  # noqa: S603 - our own program
     services = subprocess.Popen([*command, "services"])  # noqa: S603
     stopping = False
@@ -133,9 +142,11 @@ def check(
     try:
         loaded = config_file.load(config)
         report = lint.check(loaded)
+    except OSError as error:
+        raise _fail(WRONG_INPUT, str(error)) from None
     except ConfigErrors as errors:
         if as_json:
-            found = [vars_of(error) for error in errors.errors]
+            found = [asdict(error) for error in errors.errors]
             sys.stdout.write(json.dumps({"errors": found}, default=str) + "\n")
             raise typer.Exit(WRONG_INPUT) from None
         raise _fail(WRONG_INPUT, str(errors)) from None
@@ -147,23 +158,22 @@ def check(
         raise typer.Exit(WRONG_INPUT)
 
 
-def vars_of(item: object) -> dict[str, Any]:
-    """Return the fields of a slotted dataclass as plain values."""
-    return {name: getattr(item, name) for name in type(item).__dataclass_fields__}  # type: ignore[attr-defined]
-
-
 @app.command()
 def simulate(
     config: ConfigOption = DEFAULT_CONFIG,
     scenario: Annotated[str, typer.Option("--scenario", help="Name of a scenario.")] = "",
     speed: Annotated[float, typer.Option("--speed", help="Times faster than the clock.")] = 1.0,
-    seed: Annotated[int, typer.Option("--seed")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Of every random number.")] = 1,
+    control: Annotated[
+        Path | None, typer.Option("--control", help="Socket for `firedamp break`.")
+    ] = None,
+    broker: Annotated[bool, typer.Option(help="Start the embedded MQTT broker too.")] = True,
 ) -> None:
     """Run the pretend mine alone: Modbus devices, MQTT nodes and siren PLCs of a configuration."""
-    from simulators.world import run_mine  # noqa: PLC0415 - production never loads the pretend mine
+    from simulators.run import run_mine  # noqa: PLC0415 - production never loads the pretend mine
 
     loaded = _load(config)
-    _run_async(run_mine(loaded, scenario or None, speed, seed))
+    _run_async(run_mine(loaded, scenario or None, speed, seed, control=control, own_broker=broker))
 
 
 @app.command()
@@ -175,6 +185,27 @@ def demo(
     from simulators.demo import run_demo  # noqa: PLC0415 - production never loads the pretend mine
 
     raise typer.Exit(run_demo(_load(config), config, scenario))
+
+
+@app.command()
+def token(
+    role: Annotated[str, typer.Argument(help=" or ".join(ROLES))],
+    name: Annotated[str, typer.Argument(help="Whose it is.")],
+    file: Annotated[Path, typer.Option("--file", help="Tokens file; the line is added to it.")],
+    expires: Annotated[str, typer.Option("--expires", help="RFC 3339; default never.")] = "",
+) -> None:
+    """Make an API token: prints it once and keeps only its digest."""
+    if role not in ROLES:
+        raise _fail(WRONG_INPUT, f"role {role!r}: use {' or '.join(ROLES)}")
+    secret, line = new_token(role, name, expires)
+    _, wrong = parse_tokens(line)
+    if wrong:
+        raise _fail(WRONG_INPUT, wrong[0].partition(": ")[2])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(line + "\n")
+    file.chmod(0o600)
+    _out.print(secret, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command(name="replay")

@@ -7,26 +7,25 @@ redo, engine, outputs read back and asserted, then polls.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import gc
 import logging
 import random
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from alarms.actuators.modbus_output import ModbusOutputs
 from alarms.actuators.mqtt_output import MqttOutputs
 from alarms.engine import Engine
-from alarms.events import Command, Row
+from alarms.events import Command
 from gateway import publish
 from gateway.clock import WallClock
 from gateway.commands import CommandServer
 from gateway.config import Config
+from gateway.folders import hold_lock, live_path
 from gateway.inbox import Inbox
 from gateway.journal import JournalState, JournalWriter
 from gateway.live_state import LiveWriter
@@ -49,28 +48,6 @@ CLOCK_FAULT_S: Final = 60.0
 SERVICES_SILENT_S: Final = 15.0
 LINK_GRACE_NS: Final = 5_000_000_000
 CLOSE_WITHIN_S: Final = 5.0
-
-
-class AlreadyRunningError(RuntimeError):
-    """Another core holds this site's lock."""
-
-
-def _lock(folder: Path) -> IO[str]:
-    """Hold the site's lock for the life of the process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = (folder / "core.lock").open("w")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        handle.close()
-        message = f"another core runs on this site: {folder / 'core.lock'} is held"
-        raise AlreadyRunningError(message) from error
-    return handle
-
-
-def live_path(config: Config) -> Path:
-    """Return where the live state of a site is mapped."""
-    return config.journal.path / "live.state"
 
 
 @dataclass(slots=True)
@@ -379,11 +356,8 @@ async def run(config: Config) -> None:
     LoosenedError
         If the configuration would remove or loosen an alarm in force.
     """
-    lock = _lock(config.journal.path)
+    lock = hold_lock(config.journal.path, "core")
     try:
         await Core(config, build(config)).run()
     finally:
         lock.close()
-
-
-__all__ = ["AlreadyRunningError", "Core", "Row", "live_path", "run"]

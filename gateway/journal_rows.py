@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -99,7 +99,21 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Readings of one point in order of `time_ns`, as columns of shape (n,)."""
+    """Readings under the time at which they were measured, as columns of shape (n,).
+
+    Parameters
+    ----------
+    time_ns : int64 (n,)
+        The source time where it can be true, else the stamp [ns]; see `measured_ns`.
+    value, quality : float64 (n,), uint8 (n,)
+        As they arrived.
+    source_ns : int64 (n,)
+        The time that the device sent [ns], or `sensors.frame.NO_SOURCE_TIME`.
+    received_ns : int64 (n,)
+        The inbox stamp [ns].
+    retained : bool (n,)
+        True for a message that the broker had kept.
+    """
 
     time_ns: NDArray[np.int64]
     value: NDArray[np.float64]
@@ -110,6 +124,10 @@ class History:
 
     def __len__(self) -> int:
         return len(self.time_ns)
+
+    def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> History:
+        """Return the readings at `which`."""
+        return History(*(getattr(self, field.name)[which] for field in fields(History)))
 
 
 def measured_ns(t_ns: NDArray[np.int64], source_ns: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -122,3 +140,34 @@ def measured_ns(t_ns: NDArray[np.int64], source_ns: NDArray[np.int64]) -> NDArra
         believable = (source_ns <= t_ns) & (source_ns > t_ns - OLDEST_SOURCE_NS)
     believable &= source_ns != NO_SOURCE_TIME
     return np.where(believable, source_ns, t_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class WallOffsets:
+    """Wall time minus the journal's axis [ns], piece by piece; columns of shape (m,).
+
+    Stamps and source times in the journal are on the gateway's own monotonic axis; the wall clock
+    may be stepped against it, and each step is on record.
+    """
+
+    from_ns: NDArray[np.int64]
+    offset_ns: NDArray[np.int64]
+
+    @staticmethod
+    def of(records: list[Record]) -> WallOffsets:
+        """Take them from the records that carry an ``offset_ns``."""
+        pieces = sorted(
+            (record.t_ns, int(record.data.get("offset_ns", 0)))
+            for record in records
+            if record.kind in OFFSET_KINDS
+        )
+        table = np.array(pieces, dtype=np.int64).reshape(-1, 2)
+        return WallOffsets(table[:, 0], table[:, 1])
+
+    def at(self, t_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the offset at each stamp [ns]; 0 before the first record."""
+        piece = np.searchsorted(self.from_ns, t_ns, side="right")
+        return np.concatenate([np.zeros(1, dtype=np.int64), self.offset_ns])[piece]
+
+
+OFFSET_KINDS: Final = ("start", "clock_step")

@@ -18,7 +18,7 @@ from alarms.demands import shown_level
 from alarms.events import State
 from alarms.plan import Level
 from gateway.config import Config
-from gateway.core import live_path
+from gateway.folders import live_path
 from gateway.live_state import LiveReader, LiveState
 from gateway.site import Site, build
 from sensors.frame import NO_SOURCE_TIME

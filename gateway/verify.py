@@ -13,7 +13,7 @@ from typing import Final
 
 from alarms.events import Row
 from gateway import journal_files
-from gateway.config_file import ConfigErrors
+from gateway.config_errors import ConfigErrors
 from gateway.journal_reader import JournalReader
 from gateway.recovery import PAGE, Redo
 
