@@ -85,13 +85,16 @@ def command_from(request: Answer, caller: Caller, now_ns: int) -> Command:
         raise RequestError(message)
     name = _text(request, "name")
     actor = f"{name} ({caller.user})" if name else caller.user
+    second = _text(request, "second")
+    if second.casefold() in (name.casefold(), caller.user.casefold()):
+        second = actor if second else ""  # one person twice; the engine refuses that, as a row
     for_s = _number(request, "for_s", _LONGEST_S)
     return Command(
         kind,
         _text(request, "target"),
         actor,
         reason=_text(request, "reason"),
-        second=_text(request, "second"),
+        second=second,
         measure=_text(request, "measure"),
         until_ns=now_ns + round(for_s * 1e9) if for_s else 0,
         seen_seq=int(_number(request, "seen_seq", 2**62)),

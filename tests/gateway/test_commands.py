@@ -145,3 +145,13 @@ def test_durations_become_ends_on_the_axis() -> None:
     assert command.actor == "operator1"
     with pytest.raises(RequestError, match="for_s"):
         command_from({"kind": "shelve", "target": "a", "for_s": 1e12}, ME, 5)
+
+
+@pytest.mark.parametrize("second", ["Li Wei", " li WEI ", "operator1"])
+def test_one_person_is_not_two(second: str) -> None:
+    """The engine compares the whole names, the account's in it: it must see that they are one."""
+    request = {"kind": "reset", "target": "a", "name": "Li Wei", "second": second}
+    command = command_from(request, ME, 0)
+    assert command.second == command.actor == "Li Wei (operator1)"
+    assert command_from(request | {"second": "Zhang Min"}, ME, 0).second == "Zhang Min"
+    assert not command_from(request | {"second": ""}, ME, 0).second
