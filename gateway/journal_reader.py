@@ -45,6 +45,7 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.opened = 0
         self._inode = 0
         self._connection: sqlite3.Connection | None = None
 
@@ -72,6 +73,7 @@ class _File:
                 check_same_thread=False,
             )
             self._connection.text_factory = files.lenient_text
+            self.opened += 1
             self._inode = inode
         try:
             return self._connection.execute(sql, values).fetchall()
@@ -107,7 +109,7 @@ class JournalReader:
         self.corrupt_rows = 0
         self._events = _File(files.events_path(path))
         self._readings = _File(files.readings_path(path))
-        self._points: dict[int, tuple[str, ...]] = {}
+        self._points: dict[tuple[int, int], tuple[str, ...]] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -213,13 +215,14 @@ class JournalReader:
 
     def config_points(self, config_n: int) -> tuple[str, ...]:
         """Return the point ids that the indices of `config_n` stand for; empty if unknown."""
-        if config_n not in self._points:
+        key = (self._readings.opened, config_n)  # another file may number from the start
+        if key not in self._points:
             where = "WHERE config_n = ?"
             _, whole = self._page(self._readings, files.POINTS, where, config_n)
             if not whole:
                 return ()
-            self._points[config_n] = tuple(json.loads(whole[0][1]))
-        return self._points[config_n]
+            self._points[key] = tuple(json.loads(whole[0][1]))
+        return self._points[key]
 
     def last_t_ns(self) -> int:
         """Return the newest stamp in the journal [ns]; 0 in a new one."""
