@@ -144,6 +144,8 @@ def _loss(row: Raw, n: int, book: _Book) -> ProfileLoss:
         source=_source(t, book),
         guidance=t.text("guidance", ""),
     )
+    if loss.lost_after_s <= loss.back_after_s:
+        t.wrong("lost_after_s", "must exceed back_after_s, or every start would end in an alarm")
     t.finish()
     return loss
 

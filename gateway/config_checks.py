@@ -91,6 +91,15 @@ def _site(draft: Draft, report: Report) -> None:
     if site.back_after_s is not None and site.back_after_s < shortest:
         reason = f"{site.back_after_s:g} s is looser than the profile's {shortest:g} s"
         report.wrong((*path, "back_after_s"), reason, f"at least {shortest:g}")
+    for loss in draft.profile.losses:
+        lost_s = min(loss.lost_after_s, site.lost_after_s or loss.lost_after_s)
+        back_s = max(loss.back_after_s, site.back_after_s or loss.back_after_s)
+        if lost_s <= back_s:
+            key = "back_after_s" if site.lost_after_s is None else "lost_after_s"
+            reason = f"unwatched after {lost_s:g} s, but watched again only after {back_s:g} s"
+            hint = "every start would end in a withdrawal: lost_after_s above back_after_s"
+            report.wrong((*path, key), reason, hint)
+            break
 
 
 def _zones(draft: Draft, report: Report) -> None:

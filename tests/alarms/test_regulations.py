@@ -276,7 +276,7 @@ source = "s"
 verified = "no"
 [[loss]]
 zone_classes = ["heading"]
-lost_after_s = 60.0
+lost_after_s = 90.0
 back_after_s = 60.0
 level = "DANGER"
 clause = "c"
@@ -315,6 +315,7 @@ WRONG = [
         'source = "s"\nverified = "no"\n[ladder]',
         "t: loss 1: clause: missing",
     ),
+    ("lost_after_s = 90.0", "lost_after_s = 60.0", "lost_after_s: must exceed back_after_s"),
     ("[ladder]", "[leader]", "t: ladder: zone_class: missing"),
     ("[ladder]", "[[limit", "not TOML"),
 ]
