@@ -151,8 +151,8 @@ class BatchReader:
                 made, carried = self._lines(commit, carried, offsets)
                 lines += made
                 after = replace(after, config_n=commit.config_n, carried=carried)
-        gap = 0 < cursor.readings_seq < heads[0].seq - 1
-        note = f"readings up to commit {heads[0].seq} are gone from the journal" if gap else ""
+        gap = cursor.readings_seq < heads[0].seq - 1
+        note = f"readings before commit {heads[0].seq} are gone from the journal" if gap else ""
         return Batch(lines, after, gap, note)
 
     def _settled(self, heads: list[CommitHead]) -> list[CommitHead]:
