@@ -20,7 +20,7 @@ TOOLS := mosquitto:mosquitto mosquitto_pub:mosquitto-clients victoria-metrics:vi
 
 help:
 	@echo "make setup   .venv with everything that 'firedamp run' needs"
-	@echo "make demo    set up and run a pretend mine, the gateway and its live page"
+	@echo "make demo    set up and run a pretend mine, the gateway and its live page [SCENARIO=name]"
 	@echo "make test    set up and run every check and every test"
 	@echo "make lint    ruff, mypy, import contracts"
 	@echo "make bench   measure the hot path and the way from wire to siren"
@@ -85,7 +85,7 @@ setup-system:
 # --- run ----------------------------------------------------------------------------------------
 
 demo: setup
-	@exec $(VENV)/bin/firedamp demo
+	@exec $(VENV)/bin/firedamp demo $(if $(SCENARIO),--scenario $(SCENARIO))
 
 lint: setup-dev
 	@$(VENV)/bin/ruff check .
@@ -99,7 +99,9 @@ test: lint setup-system
 	$(VENV)/bin/pytest -q tests/system
 
 bench: setup
-	@exec $(VENV)/bin/firedamp bench
+	@for script in bench/*.py; do
+	  if grep -q __main__ "$$script"; then echo "== $$script"; $(PY) "$$script"; fi
+	done
 
 # --- upkeep -------------------------------------------------------------------------------------
 

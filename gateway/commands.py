@@ -102,7 +102,10 @@ def command_from(request: Answer, caller: Caller, now_ns: int) -> Command:
 
 
 class CommandServer:
-    """Listens on the socket; `submit` gives a command to the inbox."""
+    """Listens on the socket; `submit` gives a command to the inbox.
+
+    The account `reporter` may say how the services are, and nothing else.
+    """
 
     def __init__(
         self,
@@ -111,8 +114,10 @@ class CommandServer:
         submit: Callable[[Command, int], bool],
         now_ns: Callable[[], int],
         on_health: Callable[[str, bool, str], None],
+        reporter: str = "",
     ) -> None:
         self._path = path
+        self._reporter = reporter
         self._operators = frozenset(operators)
         self._submit = submit
         self._now_ns = now_ns
@@ -154,8 +159,11 @@ class CommandServer:
     def _may(self, caller: Caller) -> bool:
         return caller.uid in (0, os.getuid()) or caller.user in self._operators
 
+    def _may_report(self, caller: Caller) -> bool:
+        return self._may(caller) or (bool(self._reporter) and caller.user == self._reporter)
+
     async def _answer(self, line: bytes, caller: Caller) -> Answer:
-        if not self._may(caller):
+        if not self._may_report(caller):
             return _no(f"{caller.user} is not in [commands] operators")
         try:
             request = json.loads(line)
@@ -163,6 +171,8 @@ class CommandServer:
                 return _no("a JSON object is needed")
             if request.get("kind") == "health":
                 return self._health(request)
+            if not self._may(caller):
+                return _no(f"{caller.user} may only report: it is not in [commands] operators")
             command = command_from(request, caller, self._now_ns())
         except RequestError as error:
             return _no(str(error))

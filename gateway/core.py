@@ -95,6 +95,7 @@ class Core:
             self.inbox.order,
             self.inbox.stamp,
             self._service_health,
+            config.commands.api_user,
         )
         self.pipeline.on_publish = self._publish
         self.pipeline.on_reply = self.commands.reply

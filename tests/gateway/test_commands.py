@@ -155,3 +155,22 @@ def test_one_person_is_not_two(second: str) -> None:
     assert command.second == command.actor == "Li Wei (operator1)"
     assert command_from(request | {"second": "Zhang Min"}, ME, 0).second == "Zhang Min"
     assert not command_from(request | {"second": ""}, ME, 0).second
+
+
+async def test_the_services_account_may_report_and_nothing_else() -> None:
+    said: list[str] = []
+    server = CommandServer(
+        Path("unused"),
+        (),
+        lambda _c, _t: True,
+        lambda: 0,
+        lambda part, _w, _r: said.append(part),
+        "firedamp-services",
+    )
+    services = Caller(4244, "firedamp-services")
+    report = b'{"kind": "health", "part": "sink", "ok": true}'
+    assert (await server._answer(report, services))["accepted"]
+    assert not (await server._answer(report, Caller(4243, "mallory")))["accepted"]
+    order = await server._answer(b'{"kind": "evacuate", "target": "all"}', services)
+    assert order["reason"].startswith("firedamp-services may only report")
+    assert said == ["sink"]
