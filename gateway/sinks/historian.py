@@ -99,6 +99,7 @@ class Historian:
         self._reader.close()
         self._files.close()
 
+    @property
     def status(self) -> HistorianStatus:
         """Return how the historian is."""
         damaged = len(self._files.damaged)
