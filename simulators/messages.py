@@ -178,6 +178,7 @@ def _scenario(world: World, message: Message) -> None:
 def _status(world: World, _message: Message) -> Reply:
     return {
         "t_s": world.t_s,
+        "complaints": list(world.complaints),
         "values": {point: wire.value for point, wire in world.shown.items()},
         "links": {link: switch.state for link, switch in world.links.items()},
         "silent": sorted(world.silent),

@@ -201,7 +201,7 @@ class Mine:
     def _move_barometer(self, dt: float) -> None:
         before = self.barometer_hpa
         wave = 2 * np.pi / 43_200.0
-        tide = _TIDE_HPA * wave * np.cos(wave * self.t_s)
+        tide = _TIDE_HPA * wave * float(np.cos(wave * self.t_s))
         self.barometer_hpa += dt * (tide - self._barometer_fall_hpa_h / 3600.0)
         self._falling_hpa_h = (before - self.barometer_hpa) / dt * 3600.0
 

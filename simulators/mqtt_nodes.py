@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from simulators.world import MQTT_LINK, World
 
 _RECONNECT_S: Final = 0.5
 T = TypeVar("T")
+_MUTE: Final = logging.getLogger("firedamp.simulators.mqtt")
+_MUTE.setLevel(logging.CRITICAL + 1)  # a broker that goes away is what these nodes are for
 _GARBLED: Final = b'{"time": "2026-'
 
 
@@ -71,6 +74,14 @@ def _iso(wall_ns: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+async def _listen_until(client: aiomqtt.Client, when_s: float) -> None:
+    """Wait; only who listens meanwhile is told that the broker has gone."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(when_s):
+            async for _ in client.messages:
+                pass
+
+
 class MqttNodes:
     """All nodes of a mine, each with a connection of its own, as in the field."""
 
@@ -110,32 +121,35 @@ class MqttNodes:
                 password=secret,
                 tls_context=tls,
                 keepalive=10,
+                logger=_MUTE,
             )
-            with contextlib.suppress(aiomqtt.MqttError):
-                async with client:
-                    await self._while_connected(part(client, what))
+            await self._while_connected(client, lambda c: part(c, what))
             await asyncio.sleep(_RECONNECT_S)
 
-    async def _while_connected(self, part: Awaitable[None]) -> None:
-        """Run a part until it fails or the cable is cut."""
-        working = asyncio.gather(part)
-        cut = asyncio.gather(self._link.until(cut=True))
+    @staticmethod
+    async def _while_connected(
+        client: aiomqtt.Client, part: Callable[[aiomqtt.Client], Awaitable[None]]
+    ) -> None:
+        """Run a part until it ends or the broker has gone."""
+        cancelled = False
         try:
-            await asyncio.wait((working, cut), return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                await working
-        finally:
-            working.cancel()
-            cut.cancel()
-            await asyncio.gather(working, cut, return_exceptions=True)
+            async with client:
+                try:
+                    await part(client)
+                except asyncio.CancelledError:
+                    cancelled = True
+                    raise
+        except aiomqtt.MqttError:
+            # Taking leave of a broker that has gone raises too, in place of the cancellation.
+            if cancelled:
+                raise asyncio.CancelledError from None
 
     async def _publish(self, client: aiomqtt.Client, device: DeviceConfig) -> None:
-        """Publish every `poll_s`; a late message comes later, with the time it was made."""
-        topic = device.topic.replace("+", device.id).replace("#", device.id)
+        """Publish every `poll_s` until the cable is cut; a late message keeps its time."""
         loop = asyncio.get_running_loop()
         waiting: list[tuple[float, bytes]] = []
         next_s = loop.time()
-        while True:
+        while self._link.state != "cut":
             now = loop.time()
             if now >= next_s:
                 next_s = max(next_s + device.poll_s, now)
@@ -146,15 +160,14 @@ class MqttNodes:
             ready = [made for due_s, made in waiting if due_s <= now]
             waiting = [(due_s, made) for due_s, made in waiting if due_s > now]
             for made in ready:
-                await self._send(client, device, topic, made)
+                await self._send(client, device, made)
             wake_s = min([next_s, *(due_s for due_s, _ in waiting)])
-            await asyncio.sleep(max(0.0, wake_s - loop.time()))
+            await _listen_until(client, wake_s)
 
-    async def _send(
-        self, client: aiomqtt.Client, device: DeviceConfig, topic: str, made: bytes
-    ) -> None:
-        if self._link.state == "silent" or device.id in self._world.silent:
+    async def _send(self, client: aiomqtt.Client, device: DeviceConfig, made: bytes) -> None:
+        if self._link.state in ("cut", "silent") or device.id in self._world.silent:
             return
+        topic = device.topic.replace("+", device.id).replace("#", device.id)
         garbled = self._link.state == "garbled"
         await client.publish(topic, _GARBLED if garbled else made, qos=device.qos)
 
@@ -162,6 +175,10 @@ class MqttNodes:
         """Take orders and confirm them: retained, so that whoever asks later is told too."""
         await client.subscribe(output.topic, qos=1)
         async for message in client.messages:
+            if self._link.state == "cut":
+                return
+            if self._link.state == "silent":
+                continue
             if message.topic.value != output.topic or not isinstance(message.payload, bytes):
                 continue
             try:
@@ -169,8 +186,6 @@ class MqttNodes:
             except ValueError:
                 continue
             if not isinstance(order, dict) or not isinstance(order.get("on"), bool):
-                continue
-            if self._link.state == "silent" or output.id in self._world.silent:
                 continue
             self._world.node_outputs[output.id] = order["on"]
             if output.readback_topic:

@@ -46,6 +46,7 @@ def record(
         For an unknown scenario.
     """
     world = World(config, load_scenario(scenario) if scenario else None, seed=seed, start_s=start_s)
+    world.on_broker = lambda order: world.links[MQTT_LINK].set("cut" if order == "stop" else "up")
     every = {d.id: max(1, round(d.poll_s / _GRAIN_S)) for d in config.devices}
     for grain in range(round(seconds / _GRAIN_S)):
         due = [d for d in config.devices if grain % every[d.id] == 0]

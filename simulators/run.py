@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from simulators.scenario import load_scenario
 from simulators.siren_plc import SirenPlc
 from simulators.world import World
 
+LOG: Final = logging.getLogger("firedamp.simulators")
 TICK_S: Final = 0.1
 
 
@@ -160,9 +162,13 @@ async def _tick(world: World, speed: float) -> None:
     """Move the mine on with the clock."""
     loop = asyncio.get_running_loop()
     start = loop.time()
+    told = 0
     while True:
         now = loop.time()
         world.advance(round((now - start) * speed * S))
+        for complaint in world.complaints[told:]:
+            LOG.error("the scenario asks for what this mine cannot do: %s", complaint)
+        told = len(world.complaints)
         for plc in world.plcs.values():
             plc.tick(now)
         await asyncio.sleep(TICK_S)

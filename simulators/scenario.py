@@ -26,14 +26,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What must come of it: an alarm, and the demand it makes in a zone.
+    """What must come of it in the shipped mine: an alarm, and a demand in force in a zone.
 
     Parameters
     ----------
-    kind : str
-        ``limit``, ``trend``, ``ladder``, ``monitoring`` (loss of it), ``manual`` or ``fault``.
-    point : str
-        Point behind the alarm; empty for a zone's own alarm.
+    alarm : str
+        Id of the alarm that must call.
     zone : str
         Zone in which the demand must hold.
     demand : str
@@ -42,8 +40,7 @@ class Expectation:
         Longest time from the disturbance's start on an unhurried machine [s of the mine].
     """
 
-    kind: str
-    point: str
+    alarm: str
     zone: str
     demand: str
     within_s: float
@@ -112,6 +109,4 @@ def _event(row: dict[str, Any]) -> Event:
 
 
 def _expectation(row: dict[str, Any]) -> Expectation:
-    return Expectation(
-        row["kind"], row.get("point", ""), row["zone"], row.get("demand", ""), row["within_s"]
-    )
+    return Expectation(row["alarm"], row["zone"], row.get("demand", ""), row["within_s"])

@@ -120,4 +120,4 @@ def shown(mine: Mine, index: int) -> float:
     """
     show, noise = _SHOW[mine.points[index].quantity]
     value = show(mine, index) + noise * float(mine.noise[index])
-    return max(value, mine.points[index].low)
+    return float(max(value, mine.points[index].low))

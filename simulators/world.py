@@ -61,6 +61,8 @@ class World:
         # Point id -> what is on the wire now.
         self.shown: dict[str, OnTheWire] = {}
         self._due: list[tuple[float, Message]] = []
+        # What scenarios asked for and this mine cannot do.
+        self.complaints: list[str] = []
         self.t_ns = 0
         if scenario:
             self.play(scenario, start_s)
@@ -84,7 +86,9 @@ class World:
             at_s, message = self._due.pop(0)
             self.mine.advance(round(at_s * S))
             self.t_ns = max(self.t_ns, round(at_s * S))
-            obey(self, message)
+            reply = obey(self, message)
+            if not reply["ok"]:
+                self.complaints.append(reply["error"])
         self.t_ns = max(self.t_ns, t_ns)
         self._feed()
         self.look()
