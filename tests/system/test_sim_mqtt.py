@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any, Final
 
 from gateway.config import Config
 from simulators import send_control
-from tests.simulators.mines import on_free_ports, running, shipped
+from tests.simulators.mines import ROOT, on_free_ports, running, shipped
 
 DEADLINE_S: Final = 30.0
 
@@ -137,15 +139,45 @@ async def test_nodes_come_back_after_the_broker_and_after_their_cable(tmp_path: 
             await hear_again(config, topic)
 
 
-async def test_the_embedded_broker_ends_with_its_parent() -> None:
+KILLED_MINE: Final = """
+import asyncio, sys
+from pathlib import Path
+from gateway.config_file import load
+from simulators import run_mine
+asyncio.run(run_mine(load(Path(sys.argv[1]))))
+"""
+
+
+async def listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.transport.abort()
+    return True
+
+
+async def test_the_embedded_broker_ends_with_a_killed_parent(tmp_path: Path) -> None:
     config = on_free_ports(shipped())
     assert config.mqtt is not None
-    async with running(config, own_broker=True):
-        _, writer = await asyncio.open_connection(config.mqtt.host, config.mqtt.port)
-        writer.transport.abort()
+    text = (ROOT / "config.toml").read_text("utf-8")
+    assert shipped().mqtt is not None
+    for old, new in zip(shipped().links, config.links, strict=True):
+        text = text.replace(f"port = {old.port}\n", f"port = {new.port}\n")
+    text = re.sub(r"port = 18830\b", f"port = {config.mqtt.port}", text)
+    file = tmp_path / "config.toml"
+    file.write_text(text, "utf-8")
+    mine = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", KILLED_MINE, str(file)), cwd=ROOT
+    )
     try:
-        _, writer = await asyncio.open_connection(config.mqtt.host, config.mqtt.port)
-    except OSError:
-        return
-    writer.transport.abort()
-    raise AssertionError("the broker is still there")
+        async with asyncio.timeout(DEADLINE_S):
+            while not await listens(config.mqtt.port):
+                assert mine.returncode is None
+                await asyncio.sleep(0.05)
+    finally:
+        mine.kill()
+        await mine.wait()
+    async with asyncio.timeout(DEADLINE_S):
+        while await listens(config.mqtt.port):
+            pass
