@@ -1,4 +1,4 @@
-"""When to poll which unit of a link: earliest deadline first, dead units parked and probed.
+"""When to poll which unit of a link: earliest deadline first; dead ones parked and probed.
 
 Arithmetic on times that are passed in [s]; no clock here.
 """
@@ -45,11 +45,6 @@ class UnitTurn:
         """Whether only a small probe is worth its time now."""
         return self.failures >= PARKED_AFTER
 
-    @property
-    def deadline_s(self) -> float:
-        """When the turn should be over [s]; a probe can wait for every poll."""
-        return self.due_s + (self.probe_s if self.parked else self.poll_s)
-
     def succeeded(self, now_s: float) -> None:
         """Note a poll that was answered; a probe's answer makes a full poll due at once."""
         if self.parked:
@@ -69,12 +64,24 @@ class UnitTurn:
             self.due_s = max(self.due_s + self.poll_s, now_s)
 
 
-def next_turn(turns: Sequence[UnitTurn], now_s: float) -> int:
-    """Return which turn is next: of those due, the earliest deadline; else the first to be due."""
-    due = [n for n, turn in enumerate(turns) if turn.due_s <= now_s]
+def next_turn(turns: Sequence[UnitTurn], now_s: float, probe_s: float) -> int:
+    """Return which turn is next; it may not be due yet.
+
+    Of the living units that are due, the earliest deadline. A parked one has its turn when none of
+    the living falls due while its probe may take up to `probe_s` [s], or when it has waited for
+    `PROBE_CAP_S`.
+    """
+    living = [n for n, turn in enumerate(turns) if not turn.parked]
+    due = [n for n in living if turns[n].due_s <= now_s]
+    free_s = min((turns[n].due_s for n in living), default=float("inf"))
+    for n, turn in enumerate(turns):
+        waited_s = now_s - turn.due_s
+        fits = not due and free_s >= now_s + probe_s
+        if turn.parked and waited_s >= (0.0 if fits else PROBE_CAP_S):
+            return n
     if due:
-        return min(due, key=lambda n: turns[n].deadline_s)
-    return min(range(len(turns)), key=lambda n: turns[n].due_s)
+        return min(due, key=lambda n: turns[n].due_s + turns[n].poll_s)
+    return min(living or range(len(turns)), key=lambda n: turns[n].due_s)
 
 
 @dataclass(slots=True)

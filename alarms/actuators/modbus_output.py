@@ -209,10 +209,12 @@ class ModbusOutputs:
             self._unknown(run)
 
     def next_request(self, now_s: float) -> Request | None:
-        """Return the next request that is due: changes first, then what has to be repeated."""
-        changed = (c for c in self._coils if c.changed and c.step is not _Step.FIND)
-        due = (c for c in self._coils if c.due_s <= now_s and self._ready(c))
-        coils = next(changed, None) or next(due, None)
+        """Return the next request that is due.
+
+        What was never read, then changes, then what has to be written again, then the read-backs,
+        then the heartbeats: no siren waits for the proof of another.
+        """
+        coils = min((c for c in self._coils if self._due_s(c) <= now_s), key=_urgency, default=None)
         if coils is not None:
             if coils.changed and coils.step is _Step.VERIFY:
                 coils.step = _Step.WRITE
@@ -229,9 +231,7 @@ class ModbusOutputs:
 
     def next_due_s(self) -> float:
         """Return when the next request falls due [s]."""
-        if any(c.changed and c.step is not _Step.FIND for c in self._coils):
-            return -np.inf
-        dues = [c.due_s for c in self._coils if self._ready(c)]
+        dues = [self._due_s(coils) for coils in self._coils]
         dues += [peer.due_s for peer in self._peers if _may_beat(peer)]
         return min(dues, default=np.inf)
 
@@ -296,9 +296,18 @@ class ModbusOutputs:
             if peer.permissive is coils:
                 peer.proven = ()
 
-    def _ready(self, coils: _Coils) -> bool:
-        """Tell whether there is anything to do: to find, to verify, or a state to write."""
-        return coils.step is not _Step.WRITE or bool(coils.wanted)
+    def _due_s(self, coils: _Coils) -> float:
+        if coils.step is _Step.WRITE and not coils.wanted:
+            return np.inf
+        return -np.inf if coils.changed and coils.step is not _Step.FIND else coils.due_s
+
+
+def _urgency(coils: _Coils) -> int:
+    if coils.step is _Step.FIND:
+        return 0
+    if coils.changed:
+        return 1
+    return 2 if coils.step is _Step.WRITE else 3
 
 
 def _may_beat(peer: _Peer) -> bool:

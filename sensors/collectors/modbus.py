@@ -169,7 +169,7 @@ class ModbusLink:
         await self._write_due(client)
         turn_s = np.inf
         if self._units and client.usable:
-            unit = self._units[next_turn(self._turns, self._now_s())]
+            unit = self._units[next_turn(self._turns, self._now_s(), self.spec.timeout_s)]
             if unit.turn.due_s <= self._now_s():
                 await self._poll(client, unit)
                 return

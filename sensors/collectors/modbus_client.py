@@ -9,6 +9,7 @@ before the library may decode, and counts what it throws away.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -153,7 +154,9 @@ class ModbusClient:
 
     async def connect(self) -> bool:
         """Connect once; tell whether it worked."""
-        return await self._client.connect()
+        connected = await self._client.connect()
+        _honour_cancellation()
+        return connected
 
     def close(self) -> None:
         """Close for good."""
@@ -181,6 +184,7 @@ class ModbusClient:
             return Reply(None, "closed", answered=False)
         finally:
             self._framer.asked = None
+            _honour_cancellation()
         if isinstance(pdu, _Refused):
             return Reply(None, pdu.failure)
         if isinstance(pdu, ExceptionResponse):
@@ -194,6 +198,17 @@ class ModbusClient:
         waiting = self._client.ctx.response_future
         if not connected and self._framer.asked is not None and not waiting.done():
             waiting.set_exception(ConnectionException("closed by the other side"))
+
+
+def _honour_cancellation() -> None:
+    """Raise the cancellation that the library may just have swallowed.
+
+    It waits with `asyncio.wait_for`, which up to Python 3.11 drops a cancellation that comes in the
+    same turn of the loop as the result. The link's task would go on for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _bits(request: Request) -> list[bool]:
