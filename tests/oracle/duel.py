@@ -61,11 +61,18 @@ def target_of(ask: Ask, oracle: Oracle) -> str:
     suited = [
         a
         for a in oracle.alarms
-        if a.state in SUITS[ask.kind]
+        if (a.state in SUITS[ask.kind] and not (ask.kind == "shelve" and a.latching))
         or (ask.kind == "reset" and a.kind == "manual" and a.state == State.ACKED)
     ]
     # Those that stand out come first, or the quiet maintenance alarms would hide them.
-    suited.sort(key=lambda a: (a.state == State.NORMAL, a.kind in {"fault", "maintenance"}))
+    suited.sort(
+        key=lambda a: (
+            a.state == State.NORMAL,
+            a.kind in {"fault", "maintenance"},
+            a.state != State.LATCHED,
+            a.kind not in {"vote", "lost"},
+        )
+    )
     options = suited or oracle.alarms
     return options[int(ask.target[1:]) % len(options)].id
 

@@ -102,20 +102,20 @@ class PointMemory:
         if self.newest_s is not None and s < self.newest_s and own not in FOUND_BY_GATEWAY:
             self._latch(own, r)
             return "late", own
-        if self.newest_s is not None and s == self.newest_s and self._is_duplicate(sample, own):
+        if self.newest_s is not None and s == self.newest_s and self._is_duplicate(sample):
             return "duplicate", own
         untimed = own in FOUND_BY_GATEWAY and sample.source_ns == NO_SOURCE_TIME
         if not untimed and (self.newest_s is None or s >= self.newest_s):
-            self.newest_s, self.newest_sample = s, (sample.value, own)
+            self.newest_s, self.newest_sample = s, (sample.value, sample.quality)
         self._accept(sample, own, min(r, s), r)
         return "fresh", own
 
-    def _is_duplicate(self, sample: Sample, own: Quality) -> bool:
+    def _is_duplicate(self, sample: Sample) -> bool:
         if self.newest_sample is None:
             return False
         value, quality = self.newest_sample
         same = value == sample.value or (math.isnan(value) and math.isnan(sample.value))
-        return same and quality == own
+        return same and quality == sample.quality
 
     def _accept(self, sample: Sample, own: Quality, age_from_ns: int, r: int) -> None:
         self.seen = True

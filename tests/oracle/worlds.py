@@ -157,13 +157,13 @@ def draw_output(c: Choices, i: int, zones: int) -> OutputSpec:
     )
 
 
-def draw_plan(c: Choices) -> Plan:
-    """One to four zones, one to six points, and whatever rules fit on them."""
-    zones, points = 1 + c.upto(3), 1 + c.upto(5)
-    limits = tuple(draw_limit(c, i, points, zones) for i in range(c.upto(6)))
+def draw_plan(c: Choices, scale: int = 1) -> Plan:
+    """One to four zones, one to six points (times `scale`), and whatever rules fit on them."""
+    zones, points = 1 + c.upto(3 * scale), 1 + c.upto(6 * scale - 1)
+    limits = tuple(draw_limit(c, i, points, zones) for i in range(c.upto(6 * scale)))
     votes: list[VoteRule] = []
     if len(limits) > 1:
-        for i in range(c.upto(2)):
+        for i in range(c.upto(2 * scale)):
             members = tuple({c.upto(len(limits) - 1) for _ in range(2 + c.upto(1))})
             m = 1 + c.upto(len(members) - 1)
             demands = draw_demands(c, zones)
@@ -180,10 +180,10 @@ def draw_plan(c: Choices) -> Plan:
         points=PointTable.of(specs),
         zones=tuple(draw_zone(c, i, zones, specs) for i in range(zones)),
         limits=limits,
-        trends=tuple(draw_trend(c, i, points, zones) for i in range(c.upto(2))),
+        trends=tuple(draw_trend(c, i, points, zones) for i in range(c.upto(2 * scale))),
         votes=tuple(votes),
         ladder=ladder,
-        outputs=tuple(draw_output(c, i, zones) for i in range(c.upto(3))),
+        outputs=tuple(draw_output(c, i, zones) for i in range(c.upto(3 * scale))),
         realarm_s=c.one((0.0, 0.0, 2.0)),
         all_zones=() if maybe(c, 60) else tuple(range(zones - 1 if zones > 1 else 1)),
     )
@@ -230,8 +230,8 @@ GAPS_NS = (
 QUICK_NS = (1, SECOND // 4, SECOND // 2, SECOND // 2, SECOND // 2, SECOND, SECOND, 3 * SECOND)
 QUALITIES = tuple(q for q in Quality if q != Quality.LATE)
 KINDS = (
-    "evacuate", "ack", "ack", "ack", "ack", "ack", "shelve", "unshelve", "reset", "reset", "reset",
-    "reset", "calibrate", "recalibrated", "out", "in", "found",
+    "evacuate", "ack", "ack", "ack", "ack", "ack", "shelve", "shelve", "unshelve", "reset",
+    "reset", "reset", "reset", "calibrate", "recalibrated", "out", "out", "in", "found",
 )  # fmt: skip
 
 
@@ -262,7 +262,8 @@ def draw_ask(c: Choices, plan: Plan, alarm_ids: Sequence[str]) -> Ask:
     elif kind == "found":
         target = c.one([o.id for o in plan.outputs] or ["nothing"])
     elif maybe(c, 75):
-        target = f"@{c.upto(9)}"  # one of the alarms that this kind of command suits then
+        # One of the alarms that a command of this kind will suit then.
+        target = f"@{c.one((0, 0, 0, 1, 1, 2, 3, 5, 7, 9))}"
     else:
         target = c.one(alarm_ids)
     if maybe(c, 2):
@@ -293,7 +294,8 @@ def draw_history(c: Choices, plan: Plan, alarm_ids: Sequence[str], steps: int) -
         if maybe(c, 25):  # a sweep: every point reads well
             samples = [Sample(p, c.one(CALM), Quality.GOOD) for p in range(len(plan.points))]
         else:
-            samples = [draw_sample(c, plan, t, last_source) for _ in range(c.upto(4))]
+            most = max(4, len(plan.points) // 2)
+            samples = [draw_sample(c, plan, t, last_source) for _ in range(c.upto(most))]
         asks = [draw_ask(c, plan, alarm_ids) for _ in range(c.upto(3))] if maybe(c, 45) else []
         events.append(Event(t, samples, asks))
     return events
