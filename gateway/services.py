@@ -25,6 +25,7 @@ from gateway.api.sources import Sources
 from gateway.config import Config
 from gateway.folders import hold_lock, live_path, services_folder
 from gateway.journal_reader import JournalReader
+from gateway.sinks.historian import Historian
 from gateway.sinks.influx import InfluxSink
 from gateway.site import plan_of
 from gateway.supervise import keep_running
@@ -77,14 +78,19 @@ class Services:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.rng = random.Random()  # noqa: S311 - jitter of pauses, not a secret
-        self.sources = Sources(config, plan_of(config), live_path(config))
+        self.historian: Historian | None = None
+        if config.historian is not None:
+            self.historian = Historian(config.historian, config.journal.path)
+        self.sources = Sources(config, plan_of(config), live_path(config), self.historian)
         self.app = build(self.sources)
         self.stopping = asyncio.Event()
         self.served = asyncio.Event()
         self.server: _Server | None = None
         self.port = 0
-        self.sinks: dict[str, InfluxSink] = {}
+        self.sinks: dict[str, InfluxSink | Historian] = {}
         self.failed: dict[str, str] = {}
+        if self.historian is not None:
+            self.sinks["historian"] = self.historian
         if config.influxdb is not None:
             self.sinks["influxdb"] = InfluxSink(
                 config.influxdb,

@@ -346,6 +346,7 @@ class StepAnswer(TypedDict):
     usable: int
     min: float | None
     max: float | None
+    mean: float | None
     last: float | None
     worst: str
 

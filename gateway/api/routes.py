@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
 
-from gateway.api import history, metrics, views
+from gateway.api import metrics, past, views
 from gateway.api.answers import (
     AlarmAnswer,
     ErrorAnswer,
@@ -162,7 +162,7 @@ async def point_history(
         ),
     ] = None,
 ) -> Response:
-    """Show the recorded past of one point, from the journal.
+    """Show the recorded past of one point.
 
     Long answers come in parts: go on with `start` = `next_start`.
     """
@@ -171,12 +171,12 @@ async def point_history(
     step_ns = None if step is None else round(step * 1e9)
     if end_ns <= start_ns:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_span", "end must be after start")
-    if step_ns is not None and (end_ns - start_ns) / step_ns > history.MAX_STEPS:
-        least = (end_ns - start_ns) / history.MAX_STEPS / 1e9
+    if step_ns is not None and (end_ns - start_ns) / step_ns > past.MAX_STEPS:
+        least = (end_ns - start_ns) / past.MAX_STEPS / 1e9
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "too_many_steps",
-            f"at most {history.MAX_STEPS} steps in one answer: ask for step>={least:.1f}",
+            f"at most {past.MAX_STEPS} steps in one answer: ask for step>={least:.1f}",
         )
     return Json(await source.history(index, start_ns, end_ns, step_ns))
 

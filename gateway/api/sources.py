@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
 
 from starlette.exceptions import HTTPException
 
 from alarms.plan import Plan
-from gateway.api import history, views
+from gateway.api import past, views
 from gateway.api.answers import CoreAnswer, EventAnswer, HistoryAnswer, TickAnswer
 from gateway.api.auth import Tokens
 from gateway.api.catalogue import Catalogue
@@ -22,15 +20,9 @@ from gateway.api.stream import Hub
 from gateway.clock import WallClock
 from gateway.config import Config
 from gateway.journal_reader import JournalReader
-from gateway.journal_rows import History
 from gateway.live_state import LiveReader
+from gateway.sinks.historian import Historian
 from sensors.quantities import QUANTITIES
-
-_SLICE_NS: Final = 600_000_000_000
-"""History is read in slices of ten minutes, so that no read of the journal lasts long."""
-_LATE_NS: Final = 600_000_000_000
-"""What a device sent later than this is not looked for: it is in the historian's files."""
-_LONGEST_NS: Final = 2_000_000_000
 
 
 class ProblemError(HTTPException):
@@ -57,12 +49,19 @@ class Sources:
         The site, and what it was compiled to.
     live_path : Path
         File of the live state.
+    historian : Historian or None
+        None: history comes from the journal alone.
     now : callable
         Returns the instant of an answer.
     """
 
     def __init__(
-        self, config: Config, plan: Plan, live_path: Path, now: Callable[[], Now] = system_now
+        self,
+        config: Config,
+        plan: Plan,
+        live_path: Path,
+        historian: Historian | None = None,
+        now: Callable[[], Now] = system_now,
     ) -> None:
         self.book = Catalogue.of(config, plan)
         self.now = now
@@ -71,6 +70,7 @@ class Sources:
         self.gate = JournalGate()
         self._live = LiveReader(live_path)
         self._journal = JournalReader(config.journal.path)
+        self._past = past.Past(self.gate, self._journal, historian, now)
         self.hub = Hub(self.tick, self.events_after, self.last_seq, config.api.max_streams)
 
     def found(self) -> Picture | CoreAnswer:
@@ -113,7 +113,6 @@ class Sources:
     ) -> HistoryAnswer:
         """Return the recorded past of a point, ``start_ns <= time < end_ns``."""
         spec = self.book.plan.points.specs[point]
-        found, read_to_ns = await self._recorded(spec.id, start_ns, end_ns, step_ns)
         answer: HistoryAnswer = {
             "point": spec.id,
             "unit": QUANTITIES[spec.quantity].unit,
@@ -125,34 +124,11 @@ class Sources:
             "next_start": None,
         }
         if step_ns is None:
-            # A page ends between two instants, so that the next begins with all of one.
-            if len(found) > history.MAX_SAMPLES:
-                read_to_ns = int(found.time_ns[history.MAX_SAMPLES])
-            whole = history.before(found, read_to_ns)
-            answer["samples"] = history.samples(whole)
+            samples, read_to_ns = await self._past.samples(spec.id, start_ns, end_ns)
+            answer["samples"] = past.sample_answers(samples)
         else:
+            steps, read_to_ns = await self._past.steps(spec.id, start_ns, end_ns, step_ns)
             answer["step_s"] = step_ns / 1e9
-            answer["steps"] = history.envelope(found, start_ns, step_ns)
+            answer["steps"] = past.step_answers(steps)
         answer["next_start"] = iso_ns(read_to_ns) if read_to_ns < end_ns else None
         return answer
-
-    async def _recorded(
-        self, name: str, start_ns: int, end_ns: int, step_ns: int | None
-    ) -> tuple[History, int]:
-        """Read slice by slice until the end, enough samples, or out of time; say how far.
-
-        Slices are whole steps, so that an answer in parts has no step in two of them.
-        """
-        slice_ns = _SLICE_NS if step_ns is None else -(-_SLICE_NS // step_ns) * step_ns
-        began_ns = self.now().monotonic_ns
-        parts: list[History] = []
-        at = start_ns
-        while at < end_ns:
-            to = min(at + slice_ns, end_ns)
-            read = partial(self._journal.history, name, at, to, late_ns=_LATE_NS)
-            parts.append(await self.gate.read(read))
-            at = to
-            many = step_ns is None and sum(map(len, parts)) > history.MAX_SAMPLES
-            if many or self.now().monotonic_ns - began_ns > _LONGEST_NS:
-                break
-        return history.joined(parts), at

@@ -1,7 +1,7 @@
 // From answers of the API to elements. Elements are kept and changed, so that focus, scrolling
 // and the flashing of what is not acknowledged go on undisturbed.
 
-import { mark, ofLevel, paint } from "./marks.js";
+import { mark, paint } from "./marks.js";
 import { say } from "./messages.js";
 import * as words from "./words.js";
 
@@ -13,7 +13,9 @@ export function node(tag, className = "", text = "") {
 }
 
 export function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  if (element.textContent === text) return;
+  element.textContent = text;
+  if (element.tagName === "TD") element.classList.toggle("empty", text === words.MISSING);
 }
 
 // Make the children of `parent` those of `items`, in order; `make` once, `change` each time.
@@ -56,109 +58,14 @@ export function heads(table, columns) {
   for (const td of table.querySelectorAll("td")) td.dataset.label = say(`col.${td.dataset.column}`);
 }
 
-// --- zones and their points --------------------------------------------------------------------
-
-export function zones(parent, list, points) {
-  keyed(parent, list, (zone) => zone.id, makeZone, (article, zone) => {
-    article.className = `zone priority-${zone.priority || "none"}`;
-    const label = say(`level.${zone.level}`);
-    paint(article.querySelector(".mark"), zone.priority, label);
-    put(article.querySelector("h3"), zone.name || zone.id);
-    put(article.querySelector(".level"), label);
-    put(article.querySelector(".demands"), zone.demands.map((d) => say(`demand.${d}`)).join(" + "));
-    const unusable = zone.unusable_points.length;
-    put(article.querySelector(".unusable"), unusable ? say("unusable.n", { n: unusable, points: zone.points }) : "");
-    const mine = points.filter((p) => p.zone === zone.id);
-    keyed(article.querySelector("ul"), mine, (p) => p.id, makePoint, changePoint);
-  });
-}
-
-function makeZone() {
-  const article = node("article");
-  const head = node("header");
-  head.append(mark("", ""), node("h3"), node("span", "level"), node("span", "demands"), node("span", "unusable"));
-  article.append(head, node("ul"));
-  return article;
-}
-
-function makePoint(point) {
-  const li = node("li");
-  const what = node("span", "what");
-  what.append(node("span", "name"), node("code", "", point.id));
-  const number = node("span", "number");
-  number.append(node("b", "value"), node("span", "unit"));
-  li.append(mark("", ""), what, bar(point), number, node("span", "quality"), node("span", "age"));
-  const limits = node("span", "limits");
-  for (const one of point.rules.filter((r) => r.kind === "limit")) {
-    const text = node("span", one.exemption ? "exempt" : "");
-    text.dataset.rule = one.id;
-    limits.append(text);
-  }
-  li.append(limits);
-  return li;
-}
-
-function changePoint(li, point) {
-  const trusted = point.usable;
-  li.className = `point ${trusted ? "" : "untrusted"} level-${point.level}`;
-  paint(li.querySelector(".mark"), ofLevel(point.level), say(`level.${point.level}`));
-  put(li.querySelector(".name"), point.description || point.label);
-  const text = words.value(point.value, point.quantity, point.decimals);
-  const shown = point.value === null || trusted ? text : `[${text}]`;
-  put(li.querySelector(".value"), shown);
-  put(li.querySelector(".unit"), point.value === null ? "" : words.unit(point.unit));
-  put(li.querySelector(".quality"), point.quality === "GOOD" ? "" : say(`quality.${point.quality}`));
-  put(li.querySelector(".age"), say("age", { s: words.span(point.age_s) }));
-  for (const span of li.querySelectorAll(".limits > span")) {
-    const rule = point.rules.find((r) => r.id === span.dataset.rule);
-    const doubt = rule.source.profile && rule.source.verified !== "yes" ? ` (${say("unverified")})` : "";
-    put(span, `${words.limit(rule, point)} ${words.consequence(rule)}${doubt}`);
-    span.title = words.source(rule);
-  }
-  moveBar(li.querySelector(".scale"), point);
-}
-
-// The value before the number: where it stands between the limits.
-function bar(point) {
-  const scale = node("span", "scale");
-  scale.setAttribute("aria-hidden", "true");
-  const limits = point.rules.filter((r) => r.op !== null).map((r) => r.limit);
-  if (!limits.length || point.unit === "0/1") return scale;
-  const low = Math.min(0, ...limits.map((l) => l * 1.25), Math.max(point.range_low ?? 0, -1e9) < 0 ? -Math.max(...limits) : 0);
-  const high = Math.max(...limits.map((l) => l * 1.25), low + 1e-9);
-  Object.assign(scale.dataset, { low, high });
-  scale.append(node("i", "fill"));
-  for (const rule of point.rules.filter((r) => r.op !== null)) {
-    const tick = node("i", `tick level-${rule.level}`);
-    tick.style.left = `${percent(rule.limit, low, high)}%`;
-    scale.append(tick);
-  }
-  return scale;
-}
-
-function percent(number, low, high) {
-  return Math.max(0, Math.min(100, ((number - low) / (high - low)) * 100));
-}
-
-function moveBar(scale, point) {
-  const fill = scale.querySelector(".fill");
-  if (!fill) return;
-  const [low, high] = [Number(scale.dataset.low), Number(scale.dataset.high)];
-  fill.hidden = point.value === null;
-  const zero = percent(0, low, high);
-  const at = percent(point.value ?? 0, low, high);
-  fill.style.left = `${Math.min(zero, at)}%`;
-  fill.style.width = `${Math.max(1, Math.abs(at - zero))}%`;
-}
-
 // --- alarms ------------------------------------------------------------------------------------
 
-export const ALARM_COLUMNS = ["mark", "state", "since", "place", "what", "at", "now", "limit", "source", "ack", "guidance"];
+export const ALARM_COLUMNS = ["sign", "state", "since", "place", "what", "now", "at", "limit", "guidance", "ack", "source"];
 
 export function alarms(body, list, now) {
   keyed(body, list, (alarm) => alarm.id, () => {
     const tr = row(ALARM_COLUMNS);
-    cell(tr, "mark").append(mark("", ""));
+    cell(tr, "sign").append(mark("", ""));
     return tr;
   }, (tr, alarm) => changeAlarm(tr, alarm, now));
 }
@@ -173,8 +80,7 @@ function changeAlarm(tr, alarm, now) {
   put(cell(tr, "state"), [say(`state.${alarm.state}`), ...notes].join("; "));
   put(cell(tr, "since"), `${words.clock(alarm.since, { today: now })} (${words.span(alarm.age_s)})`);
   put(cell(tr, "place"), alarm.zone === "all" ? say("all") : alarm.zone_name || alarm.zone);
-  const thing = alarm.description || alarm.points.slice(0, 3).join(", ") || alarm.id;
-  put(cell(tr, "what"), `${thing}: ${say(`kind.${alarm.kind}`)}`);
+  put(cell(tr, "what"), whatText(alarm));
   const unit = alarm.now ? alarm.now.unit : "";
   const at = alarm.value_at_alarm;
   const then = at === null ? null : { value: at, unit, usable: true };
@@ -187,6 +93,13 @@ function changeAlarm(tr, alarm, now) {
   put(cell(tr, "guidance"), alarm.guidance || words.MISSING);
 }
 
+function whatText(alarm) {
+  const point = { quantity: alarm.quantity, label: "", description: alarm.description };
+  const happened = [words.quantity(point), say(`kind.${alarm.kind}`)].filter(Boolean).join(" ");
+  const named = alarm.description ? `${words.place(point)} (${alarm.points[0]})` : alarm.points.slice(0, 3).join(", ");
+  return named ? `${happened}: ${named}` : happened;
+}
+
 function nowText(alarm) {
   if (!alarm.now) return words.MISSING;
   const text = words.valueWithUnit(alarm.now, alarm.quantity, alarm.decimals);
@@ -195,7 +108,7 @@ function nowText(alarm) {
 
 // --- outputs, links, events ----------------------------------------------------------------------
 
-export const OUTPUT_COLUMNS = ["mark", "output", "demand", "zones", "commanded", "readback", "feed", "since"];
+export const OUTPUT_COLUMNS = ["sign", "output", "demand", "zones", "commanded", "readback", "feed", "since"];
 const OF_DEMAND = { WITHDRAW: "1", CUT_POWER: "2", SOUND: "3", FAULT: "F" };
 
 function onOff(state) {
@@ -205,10 +118,13 @@ function onOff(state) {
 export function outputs(body, list, zoneNames, now) {
   keyed(body, list, (o) => o.id, () => {
     const tr = row(OUTPUT_COLUMNS);
-    cell(tr, "mark").append(mark("", ""));
+    cell(tr, "sign").append(mark("", ""));
     return tr;
   }, (tr, o) => {
-    tr.className = o.agrees === false ? "output disagrees" : o.agrees === null ? "output unknown" : "output";
+    tr.className = "output";
+    tr.classList.toggle("disagrees", o.agrees === false);
+    tr.classList.toggle("unknown", o.agrees === null);
+    tr.classList.toggle("still-live", o.demand === "CUT_POWER" && o.commanded === true && o.feed?.value === 1);
     paint(tr.querySelector(".mark"), o.commanded || o.read_back ? OF_DEMAND[o.demand] : "", say(`demand.${o.demand}`));
     put(cell(tr, "output"), o.name || o.id);
     put(cell(tr, "demand"), say(`demand.${o.demand}`));

@@ -5,6 +5,7 @@ import { ask, follow, Refused } from "./link.js";
 import { say, speak } from "./messages.js";
 import { Truth } from "./truth.js";
 import * as words from "./words.js";
+import { zones } from "./zones.js";
 
 const EVENTS_SHOWN = 40;
 
@@ -107,7 +108,7 @@ function renderTruth() {
   const core = mine.tick?.status.core;
   const wrong = core && core.state !== "ok" ? core.state : "";
   const silent = words.span((core?.silent_s ?? 0) + truth.silentMs() / 1000);
-  strip("core", say(`core.${wrong}`), wrong && say(`core.${wrong}.text`, { s: silent }));
+  strip("core", say(`core.${wrong}`), wrong && `${say(`core.${wrong}.text`, { s: silent })} ${say("lost.act")}`);
   document.body.classList.toggle("lost", Boolean(lost));
   document.body.classList.toggle("core-down", Boolean(wrong));
   const status = mine.tick?.status;
@@ -120,7 +121,7 @@ function renderTruth() {
 function fixedWords() {
   const texts = {
     supervisory: "supervisory", "login-title": "login.title", "login-label": "login.label",
-    "login-go": "login.go", "leave-page": "login.forget",
+    "login-go": "login.go", forget: "login.forget",
   };
   for (const [id, key] of Object.entries(texts)) draw.put(find(id), say(key));
   const titles = { "must-leave": "leave", alarms: "alarms", zones: "zones", outputs: "outputs", links: "links", events: "events" };
@@ -162,13 +163,16 @@ function render() {
   const zoneNames = new Map(tick.zones.map((zone) => [zone.id, zone.name]));
   renderSummary(tick);
   renderAlarms(tick, now);
-  draw.zones(find("zones").querySelector("div"), tick.zones, pointsNow());
+  zones(find("zones").querySelector("div"), tick.zones, pointsNow());
   draw.outputs(find("outputs").querySelector("tbody"), tick.outputs, zoneNames, now);
   draw.links(find("links").querySelector("tbody"), tick.links.links);
   draw.put(find("links").querySelector(".peers"), tick.links.peers
     .map((peer) => `${peer.id}: ${say(peer.proven ? "proven" : "unproven")}`).join("; "));
   draw.events(find("events").querySelector("ol"), mine.events, zoneNames, now);
   heads();
+  const limits = mine.points.flatMap((point) => point.rules);
+  const open = limits.filter((rule) => rule.source.profile && rule.source.verified !== "yes").length;
+  draw.put(find("checked"), open ? say("checked", { n: open, all: limits.length }) : "");
 }
 
 function renderSummary(tick) {
@@ -239,7 +243,7 @@ find("login").addEventListener("submit", (event) => {
   find("token").value = "";
   if (token) enter(token);
 });
-find("leave-page").addEventListener("click", () => {
+find("forget").addEventListener("click", () => {
   sessionStorage.removeItem("token");
   location.reload();
 });

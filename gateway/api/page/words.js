@@ -74,6 +74,19 @@ export function limit(row, point) {
   return `${sign} ${row.limit.toFixed(point.decimals)} ${unit(point.unit)}`;
 }
 
+// What is measured, in the reader's language.
+export function quantity(point) {
+  return has(`q.${point.quantity}`) ? say(`q.${point.quantity}`) : point.label;
+}
+
+// The description without the quantity that it begins with, if it does.
+export function place(point) {
+  const name = quantity(point);
+  const rest = point.description.slice(name.length);
+  const begins = point.description.toLowerCase().startsWith(name.toLowerCase());
+  return begins && /^[,: ]/.test(rest) ? rest.replace(/^[,: ]+/, "") : point.description;
+}
+
 export function consequence(row) {
   const demands = row.demands.map((d) => d.demand).filter((d) => d !== "SOUND");
   return demands.length ? demands.map((d) => say(`demand.${d}`)).join(" + ") : say(`level.${row.level}`);
@@ -81,9 +94,8 @@ export function consequence(row) {
 
 export function source(row) {
   const from = row.source;
-  if (!from.profile) return say("own");
   const checked = say("verified", { v: say(`v.${from.verified}`) });
-  const parts = [from.profile, from.edition, from.clause, checked];
+  const parts = from.profile ? [from.profile, from.clause, from.edition, checked] : [say("own")];
   if (row.exemption) {
     parts.unshift(say("exempt", { date: row.exemption.expires, authority: row.exemption.authority }));
   }
