@@ -71,12 +71,17 @@ class _ProvingFramer(FramerSocket):
         self, data: bytes, exp_devid: int, exp_tid: int
     ) -> tuple[int, ModbusPDU | None]:
         """Take frames off `data`; return how many bytes they were and the reply, if it is there."""
-        used, reply = 0, None
+        used = 0
+        reply: ModbusPDU | None = None
+        if self.broken:
+            return len(data), None
         while len(data) - used >= _HEADER.size:
             transaction, protocol, length = _HEADER.unpack_from(data, used)
             if protocol != 0 or not _SHORTEST <= length <= _LONGEST:
                 self.broken = True
-                return len(data), self._end(reply or self._refuse("bad-header"), exp_tid, exp_devid)
+                if self.asked is not None:
+                    reply = self._end(self._refuse("bad-header"), exp_tid, exp_devid)
+                return len(data), reply
             frame = data[used + _HEADER.size : used + _HEADER.size + length]
             if len(frame) < length:
                 break

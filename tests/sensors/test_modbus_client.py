@@ -8,9 +8,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.pdu import ExceptionResponse
 
-from sensors.collectors.modbus_client import ModbusClient
+from sensors.collectors.modbus_client import ModbusClient, _ProvingFramer, _Refused
 from sensors.ports import Request
 from tests.sensors.hostile_modbus import Ask, HostileServer, Wire, adu, hostile
 
@@ -260,6 +263,40 @@ async def test_half_of_a_late_reply_ends_the_connection(server: HostileServer) -
     assert (second.values, second.failure) == (None, "desync")  # type: ignore[attr-defined]
     assert not client.usable
     client.close()
+
+
+pieces = st.one_of(
+    st.binary(max_size=40),
+    st.builds(
+        adu,
+        st.sampled_from([0, 4, 5, 6]),
+        st.sampled_from([0, 7, 8]),
+        st.one_of(
+            st.binary(min_size=1, max_size=12),
+            st.sampled_from(
+                [bytes.fromhex(t) for t in (TRUE, "03 02 1111", "83 02", "04 04 0000 0000")]
+            ),
+        ),
+    ),
+)
+
+
+@given(st.lists(pieces, max_size=6), st.integers(1, 50))
+def test_whatever_comes_only_a_true_reply_gets_through(parts: list[bytes], step: int) -> None:
+    framer = _ProvingFramer(lambda _: None)
+    framer.asked = READ
+    stream, buffer, replies = b"".join(parts), b"", []
+    for start in range(0, len(stream), step):
+        buffer += stream[start : start + step]
+        used, pdu = framer.handleFrame(buffer, READ.unit, 5)
+        buffer = buffer[used:]
+        replies += [pdu] if pdu is not None else []
+    assert len(replies) <= 1
+    for pdu in replies:
+        true = adu(5, 7, bytes([3, 4]) + b"".join(n.to_bytes(2) for n in pdu.registers))
+        if isinstance(pdu, ExceptionResponse):
+            true = adu(5, 7, bytes([0x83, pdu.exception_code]))
+        assert isinstance(pdu, _Refused) or true in stream
 
 
 async def cancelled_in_time(connects: Callable[[], Awaitable[object]]) -> int:
