@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import typer
 
-from gateway import config
+from gateway import cli, config
+from gateway.api import routes
 from tests.house import tree
 
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -62,3 +64,32 @@ def test_every_key_of_the_configuration_is_described(table: type) -> None:
     keys = [RENAMED.get(field.name, field.name) for field in dataclasses.fields(table)]
     missing = [key for key in keys if f"`{key}`" not in sections]
     assert not missing, f"docs/configuration.md, [{TABLES[table]}]"
+
+
+def _commands() -> set[str]:
+    group = typer.main.get_command(cli.app)
+    return set(getattr(group, "commands", {}))
+
+
+def test_every_command_is_described_and_every_described_command_exists() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in tree.documents())
+    named = set(re.findall(r"(?:`|bin/)firedamp ([a-z][a-z-]*)", text))
+    assert named - _commands() == set()
+    assert _commands() - named - set(re.findall(r"`([a-z]+)`", text)) == set()
+
+
+def test_every_route_is_described() -> None:
+    text = (tree.ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    paths = {
+        str(getattr(route, "path", "")) for route in (*routes.api.routes, *routes.watch.routes)
+    }
+    assert {path for path in paths if f"`{path}" not in text} == set()
+
+
+def test_every_scenario_and_every_profile_is_described() -> None:
+    text = (tree.ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+    scenarios = {path.stem for path in (tree.ROOT / "simulators" / "scenarios").glob("*.toml")}
+    assert {name for name in scenarios if f"`{name}`" not in text} == set()
+    text = (tree.ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    profiles = {path.stem for path in (tree.ROOT / "alarms" / "regulations").glob("*.toml")}
+    assert {name for name in profiles if f"`{name}`" not in text} == set()
