@@ -250,6 +250,8 @@ def draw_sample(c: Choices, plan: Plan, t: int, last_source: dict[int, int]) -> 
         if p in last_source and maybe(c, 25):
             source = last_source[p] + c.one((0, 0, -1, 1))
         last_source[p] = source
+    if maybe(c, 1):
+        source = c.one((0, 2**63 - 1, 1 - 2**63))  # a clock that has lost its mind
     return Sample(p, value, quality, source, retained=maybe(c, 4))
 
 
