@@ -62,7 +62,7 @@ def run(
         str, typer.Option("--only", help="core or services: one process instead of both.")
     ] = "",
     tokens: Annotated[
-        Path | None, typer.Option("--tokens", help="Tokens file, instead of [api] tokens_file.")
+        Path | None, typer.Option("--tokens", help="Tokens file, instead of the configured one.")
     ] = None,
 ) -> None:
     """Run the daemon: the core (alarm path) and the services (API, page, sinks)."""
