@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Final
 from alarms.alarm_state import Why
 from alarms.events import Command, CommandKind, State
 from alarms.lifecycle import Event
+from sensors.freshness import NEVER
 from sensors.quality import Quality
 
 if TYPE_CHECKING:
     from alarms.engine import Engine
 
 Refusal = str | None
+
+
+def _no_end(t_ns: int, command: Command) -> Refusal:
+    """Refuse a shelf, a calibration or an OUT that does not end in a future that is near enough."""
+    if not t_ns < command.until_ns < NEVER:
+        return f"{command.kind} needs an end in the future"
+    return None
 
 
 def _same_person(one: str, other: str) -> bool:
@@ -62,8 +70,8 @@ def _ack(engine: Engine, t_ns: int, alarm: int, command: Command) -> Refusal:
 
 def _shelve(engine: Engine, t_ns: int, alarm: int, command: Command) -> Refusal:
     refusal = _moved_since(engine, alarm, command)
-    if refusal is None and command.until_ns <= t_ns:
-        refusal = "a shelf needs an end in the future"
+    if refusal is None:
+        refusal = _no_end(t_ns, command)
     if refusal is None and engine.alarms[alarm].latching:
         refusal = "an alarm that cuts power or withdraws people cannot be shelved"
     if refusal is None:
@@ -119,8 +127,8 @@ def _out(engine: Engine, t_ns: int, alarm: int, command: Command) -> Refusal:
         return "a manual evacuation cannot be taken out of service"
     if not command.reason.strip() or not command.measure.strip():
         return "out of service needs a reason and a compensating measure"
-    if command.until_ns <= t_ns:
-        return "out of service needs an end in the future"
+    if no_end := _no_end(t_ns, command):
+        return no_end
     if spec.latching and (
         not command.second.strip() or _same_person(command.actor, command.second)
     ):
@@ -141,8 +149,8 @@ def _in(engine: Engine, t_ns: int, alarm: int, command: Command) -> Refusal:
 
 
 def _calibrate(engine: Engine, t_ns: int, point: int, command: Command) -> Refusal:
-    if command.until_ns <= t_ns:
-        return "a calibration needs an end in the future"
+    if no_end := _no_end(t_ns, command):
+        return no_end
     engine.points.calibration_until[point] = command.until_ns
     engine.points.calibrating[point] = True
     return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alarms.events import Row, State
+from alarms.plan import LimitRule
 from alarms.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -53,6 +54,26 @@ def _effect(engine: Engine, alarm: int) -> str:
     return f"{spec.level.name} {' '.join(sorted(scopes))}"
 
 
+def _limits_in_force(engine: Engine, forced: list[int]) -> dict[str, list[Any]]:
+    rules = [engine.plan.limits[engine.alarms[a].index_in_kind] for a in forced if a < _n(engine)]
+    return {r.id: [r.op, r.set, r.reset_op, r.reset, r.off_delay_s] for r in rules}
+
+
+def _n(engine: Engine) -> int:
+    """Return the number of limit rules; their alarms are the first."""
+    return len(engine.plan.limits)
+
+
+def _is_looser(rule: LimitRule, saved: list[Any]) -> bool:
+    """Tell whether an alarm in force would be raised later or cleared earlier than before."""
+    op, limit, reset_op, reset, off_delay_s = saved
+    if (rule.op, rule.reset_op) != (op, reset_op):
+        return True
+    sign = 1 if op in (">", ">=") else -1
+    later = sign * (rule.set - limit) > 0
+    return later or sign * (rule.reset - reset) > 0 or rule.off_delay_s < off_delay_s
+
+
 def ids_line(engine: Engine) -> bytes:
     """Return the ids of every group as one line of JSON."""
     return json.dumps({group: ids for group, (_, ids, _) in _groups(engine).items()}).encode()
@@ -77,6 +98,7 @@ def save(engine: Engine) -> bytes:
             for vote, voted in zip(engine.plan.votes, engine.votes.voted, strict=True)
         },
         "effects": {engine.alarms[a].id: _effect(engine, a) for a in forced},
+        "limits": _limits_in_force(engine, forced),
     }
     saved = Snapshot(engine.t_ns, engine.states.seq, engine.ids_line, arrays, small)
     return saved.to_bytes()
@@ -90,6 +112,10 @@ def _refuse_loosening(engine: Engine, saved: Snapshot) -> None:
             bad.append(f"{name} (in force) is not in the new configuration")
         elif _effect(engine, alarm) != effect:
             bad.append(f"{name} (in force) changes from {effect!r} to {_effect(engine, alarm)!r}")
+    rules = {rule.id: rule for rule in engine.plan.limits}
+    for name, limit in saved.small["limits"].items():
+        if name in rules and _is_looser(rules[name], limit):
+            bad.append(f"{name} (in force) gets a looser limit than {limit[0]} {limit[1]:g}")
     if bad:
         message = (
             "a configuration change must not remove or loosen an alarm in force; "

@@ -25,6 +25,7 @@ _OVER_RANGE: Final = int(Quality.OVER_RANGE)
 _UNDER_RANGE: Final = int(Quality.UNDER_RANGE)
 _CALIBRATION: Final = int(Quality.CALIBRATION)
 _STALE: Final = int(Quality.STALE)
+_LATE: Final = int(Quality.LATE)
 _SMALL_BATCH: Final = 64
 
 Points = NDArray[np.intp]
@@ -118,7 +119,8 @@ class Freshness:
         self, batch: Batch, *, future: NDArray[np.bool_]
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return (quality as brought, with NaN as DECODE_ERROR; quality with clock and range)."""
-        brought = batch.quality.copy()
+        # A code that no sample can have says that nothing is known of the sample.
+        brought = np.where(batch.quality < _LATE, batch.quality, np.uint8(_DECODE_ERROR))
         unusable = MAY_SET[brought] & ~np.isfinite(batch.value)
         brought[unusable] = _DECODE_ERROR
         quality = brought.copy()

@@ -21,7 +21,8 @@ class StandingClock:
 
 
 def inbox_of(n: int = 3, *, low: int | None = None) -> tuple[Inbox, StandingClock, list[None]]:
-    clock, wakes = StandingClock(), []
+    clock = StandingClock()
+    wakes: list[None] = []
     dangerous_low = np.zeros(n, dtype=np.bool_)
     if low is not None:
         dangerous_low[low] = True

@@ -69,7 +69,8 @@ def plan() -> Plan:
 
 
 def running() -> tuple[Pipeline, Inbox, HandClock, Log, list[Reply]]:
-    clock, log, replies = HandClock(), Log(), []
+    clock, log = HandClock(), Log()
+    replies: list[Reply] = []
     inbox = Inbox(clock, 1, np.zeros(1, dtype=np.bool_), lambda: None)
     engine = Engine(plan())
     engine.start(0)

@@ -155,6 +155,37 @@ def test_a_configuration_that_drops_an_alarm_in_force_is_refused(tmp_path: Path)
         Running(small_site(tmp_path, text), run.clock)
 
 
+def test_a_looser_limit_for_an_alarm_in_force_is_refused_and_a_stricter_one_is_not(
+    tmp_path: Path,
+) -> None:
+    own = """
+[[rule]]
+id = "own"
+point = "T1.gas"
+kind = "limit"
+level = "DANGER"
+demands = ["WITHDRAW"]
+op = ">="
+limit = LIMIT
+reset_op = "<"
+reset = RESET
+"""
+
+    def text(limit: str, reset: str) -> str:
+        rule = own.replace("LIMIT", limit).replace("RESET", reset)
+        return SMALL.read_text(encoding="utf-8") + rule
+
+    run = Running(small_site(tmp_path, text("1.2", "0.8")), HandClock())
+    _in_alarm(run)
+    run.stop()
+    for limit, reset in (("1.4", "0.8"), ("1.2", "0.9")):
+        with pytest.raises(LoosenedError, match="own .in force. gets a looser limit"):
+            Running(small_site(tmp_path, text(limit, reset)), run.clock)
+    again = Running(small_site(tmp_path, text("1.1", "0.7")), run.clock)
+    assert again.state("own") == run.state("own")
+    again.stop()
+
+
 def test_a_configuration_may_change_where_no_alarm_is_in_force(tmp_path: Path) -> None:
     run = Running(small_site(tmp_path), HandClock())
     run.sample("T2.gas", 0.3)
