@@ -248,12 +248,13 @@ class MqttSource:
             if (batch.quality == Quality.DECODE_ERROR).any():
                 self.status.count("decode")
             self._deliver(batch)
+        if self._outputs is not None and topic in self._outputs.readback_topics:
+            self._outputs.heard(topic, payload, now_ns, retained=retained)
+            understood = True
         if understood:
             self.status.good += 1
             self.status.last_good_monotonic_ns = now_ns
             self._pause_s = PAUSE_FIRST_S
-        if self._outputs is not None and topic in self._outputs.readback_topics:
-            self._outputs.heard(topic, payload, now_ns, retained=retained)
 
     def _route(self, topic: str) -> tuple[int, ...]:
         """Return the devices that a topic belongs to."""

@@ -1,12 +1,10 @@
-"""The broker session against a real broker: what arrives, and what an absent broker looks like."""
+"""The broker session against a real broker: what arrives, and as what."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,79 +13,20 @@ import pytest
 
 from sensors.collectors.mqtt import MqttSource
 from sensors.collectors.topic_queue import TopicQueue
-from sensors.frame import Batch
-from sensors.payloads import BrokerSpec, MqttDeviceSpec
+from sensors.payloads import BrokerSpec
 from sensors.quality import Quality
 from tests.system.certificates import Authority
-from tests.system.mosquitto import Mosquitto, free_port, mosquitto, until
-
-CH4, CO = 4, 7
-NODE = MqttDeviceSpec(
-    "node-7",
-    "json-node",
-    "mine/node-7/state",
-    1,
-    {"ch4": CH4, "co": CO},
-    {"ch4": "v.ch4"},
-    {"ch4": "ppm"},
-    "",
-    None,
-    {"ch4": "CH4", "co": "CO"},
+from tests.system.mosquitto import free_port, mosquitto, until
+from tests.system.mqtt_bench import (
+    CH4,
+    CO,
+    NODE,
+    Delivered,
+    broker_spec,
+    connected,
+    message,
+    running,
 )
-
-
-def broker_spec(port: int, *devices: MqttDeviceSpec) -> BrokerSpec:
-    return BrokerSpec(
-        "127.0.0.1", port, "firedamp", "", "", False, "", "", "", 10, devices or (NODE,)
-    )
-
-
-def message(ch4_ppm: float, co: object = 5) -> str:
-    return json.dumps({"v": {"ch4": ch4_ppm}, "co": co})
-
-
-class Delivered:
-    """What the core would have got, in order: (point, value, quality, retained)."""
-
-    def __init__(self) -> None:
-        self.samples: list[tuple[int, float, Quality, bool]] = []
-        self.on_batch: Callable[[], None] = lambda: None
-
-    def take(self, batch: Batch) -> None:
-        self.on_batch()
-        for i in range(len(batch)):
-            quality = Quality(batch.quality[i])
-            value, retained = float(batch.value[i]), bool(batch.retained[i])
-            self.samples.append((int(batch.point[i]), value, quality, retained))
-
-    def values(self, point: int, quality: Quality = Quality.GOOD) -> list[float]:
-        return [v for p, v, q, _ in self.samples if p == point and q == quality]
-
-    def qualities(self, point: int) -> list[Quality]:
-        return [q for p, _, q, _ in self.samples if p == point]
-
-
-@asynccontextmanager
-async def running(source: MqttSource) -> AsyncIterator[MqttSource]:
-    """Run a source as the supervisor would, for the length of a block."""
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(source.run())
-        try:
-            yield source
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-
-@asynccontextmanager
-async def connected(
-    spec: BrokerSpec, delivered: Delivered, **limits: int
-) -> AsyncIterator[MqttSource]:
-    source = MqttSource(spec, delivered.take, None, random.Random(1), **limits)
-    async with running(source):
-        await until(lambda: source.status.connected, "connected")
-        yield source
 
 
 async def failure(spec: BrokerSpec) -> str:
@@ -243,94 +182,6 @@ async def test_control_without_the_retain_flag_an_old_message_looks_live(tmp_pat
     assert seen == [(1.0, False), (2.0, False)]
 
 
-async def test_a_killed_broker_is_comms_lost_again_and_again_until_it_is_back(
-    tmp_path: Path,
-) -> None:
-    delivered = Delivered()
-    lost = [Quality.GOOD, Quality.COMMS_LOST, Quality.COMMS_LOST]
-    async with (
-        mosquitto(tmp_path) as broker,
-        connected(broker_spec(broker.port), delivered) as source,
-    ):
-        await broker.publish(NODE.topic, message(100))
-        await until(lambda: delivered.values(CO), "a value")
-        await broker.kill()
-        await until(lambda: delivered.qualities(CO) == lost, "told at once and repeated")
-        assert delivered.qualities(CH4) == lost
-        assert not source.status.connected
-        assert source.status.last_error
-        await broker.start()
-        await until(lambda: source.status.connected, "connected again")
-        await broker.publish(NODE.topic, message(100, 6))
-        await until(lambda: 6.0 in delivered.values(CO), "a value again")
-        assert source.status.reconnects == 1
-
-
-async def test_a_broker_that_says_nothing_more_is_lost(tmp_path: Path) -> None:
-    delivered = Delivered()
-    async with mosquitto(tmp_path) as broker:
-        spec = replace(broker_spec(broker.port), keepalive_s=1)
-        async with connected(spec, delivered) as source:
-            broker.freeze()
-            await until(lambda: not source.status.connected, "the silence is noticed")
-            assert delivered.qualities(CO) == [Quality.COMMS_LOST]
-            broker.thaw()
-            await until(lambda: source.status.connected, "connected again")
-
-
-async def test_a_broker_that_was_never_there_is_lost_and_used_once_it_comes(
-    tmp_path: Path,
-) -> None:
-    delivered = Delivered()
-    broker = Mosquitto(tmp_path)
-    source = MqttSource(broker_spec(broker.port), delivered.take, None, random.Random(1))
-    async with running(source):
-        await until(lambda: delivered.samples, "the failure is told")
-        assert delivered.qualities(CH4) == [Quality.COMMS_LOST]
-        await broker.start()
-        try:
-            await until(lambda: source.status.connected, "connected")
-            assert source.status.reconnects == 0
-        finally:
-            await broker.kill()
-
-
-async def flood(tmp_path: Path, waiting: int) -> tuple[Delivered, MqttSource]:
-    """Send 300 messages of 100 kB in all in a moment; TLS delivers many of them at once."""
-    authority = Authority(tmp_path, "ca")
-    server, server_key = authority.issue("broker")
-    options = (f"certfile {server}", f"keyfile {server_key}", "max_queued_messages 0")
-    delivered = Delivered()
-    async with mosquitto(tmp_path, *options) as broker:
-        spec = replace(broker_spec(broker.port), tls=True, ca_file=str(authority.file))
-        async with connected(spec, delivered, waiting_per_topic=waiting) as source:
-            messages = [message(100, i) for i in range(300)]
-            publisher = ["--cafile", str(authority.file), "-q", "0"]
-            await broker.publish(NODE.topic, *messages, options=publisher)
-            await until(lambda: 299.0 in delivered.values(CO), "the newest message")
-            return delivered, source
-
-
-async def test_a_flood_drops_the_oldest_and_says_so(tmp_path: Path) -> None:
-    delivered, source = await flood(tmp_path, 1)
-    seen = delivered.values(CO)
-    lost = source.status.errors["overflow"]
-    assert seen == sorted(seen), "in order"
-    assert seen[-1] == 299.0, "the newest is never the one that gives way"
-    assert len(seen) + lost == 300, "every message was delivered or counted"
-    assert delivered.qualities(CO).count(Quality.COMMS_LOST) >= 1
-    gaps = [
-        i for i in range(1, len(delivered.samples)) if delivered.samples[i][2] == Quality.COMMS_LOST
-    ]
-    assert gaps, "the gap is visible where it is"
-
-
-async def test_control_with_room_nothing_is_dropped(tmp_path: Path) -> None:
-    delivered, source = await flood(tmp_path, 300)
-    assert delivered.values(CO) == [float(i) for i in range(300)]
-    assert "overflow" not in source.status.errors
-
-
 async def test_several_filters_more_than_one_subscribe_holds(tmp_path: Path) -> None:
     delivered = Delivered()
     nodes = [replace(NODE, id=f"n{i}", topic=f"mine/n{i}", points={"co": i}) for i in range(20)]
@@ -347,71 +198,6 @@ async def test_several_filters_more_than_one_subscribe_holds(tmp_path: Path) -> 
             (8, 8.5),
             (19, 19.5),
         ]
-
-
-class Scripted:
-    """A broker by hand: what it does with each connection is the test's choice."""
-
-    def __init__(self, *, greets: bool, codes: bytes = b"") -> None:
-        self._greets, self._codes = greets, codes
-        self.connections = 0
-        self.open = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self.open += 1
-        try:
-            while head := await reader.read(1):
-                body = await reader.readexactly((await reader.readexactly(1))[0])
-                if head[0] >> 4 == 1 and self._greets:
-                    writer.write(b"\x20\x02\x00\x00")  # CONNACK, accepted
-                elif head[0] >> 4 == 8 and self._codes:
-                    writer.write(bytes([0x90, 2 + len(self._codes)]) + body[:2] + self._codes)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            self.open -= 1
-            writer.close()
-
-
-@asynccontextmanager
-async def scripted(script: Scripted) -> AsyncIterator[int]:
-    server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await until(lambda: script.open == 0, "all connections closed")
-
-
-async def test_a_refused_subscription_loses_its_device_and_no_other() -> None:
-    delivered = Delivered()
-    denied = replace(NODE, id="node-8", topic="mine/node-8/state", points={"co": 12})
-    async with scripted(Scripted(greets=True, codes=b"\x01\x80")) as port:
-        spec = broker_spec(port, NODE, denied)
-        source = MqttSource(spec, delivered.take, None, random.Random(1))
-        async with running(source):
-            await until(lambda: len(delivered.samples) == 2, "told and repeated")
-            assert delivered.qualities(12) == [Quality.COMMS_LOST] * 2
-            assert source.status.connected
-            assert "node-8" in source.status.last_error
-
-
-@pytest.mark.parametrize(
-    "script",
-    [Scripted(greets=False), Scripted(greets=True), Scripted(greets=True, codes=b"\x01\x01")],
-    ids=["no CONNACK", "no SUBACK", "a SUBACK that does not fit"],
-)
-async def test_a_mute_or_odd_broker_is_lost_and_costs_no_socket(script: Scripted) -> None:
-    async with scripted(script) as port:
-        told = Delivered()
-        spec = replace(broker_spec(port), keepalive_s=1)
-        source = MqttSource(spec, told.take, None, random.Random(1))
-        async with running(source):
-            await until(lambda: script.connections >= 2, "a second attempt")
-            assert Quality.COMMS_LOST in told.qualities(CH4)
-            assert not source.status.connected
-            assert script.open <= 1
 
 
 def test_a_wrong_specification_is_refused_before_anything_opens() -> None:
