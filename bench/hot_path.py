@@ -15,10 +15,9 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.record import report
-
 from alarms.engine import Engine
 from alarms.plan import Demand, Level, LimitRule, LossRule, Plan, ZoneSpec
+from bench.record import report
 from sensors.frame import Batch
 from sensors.points import PointSpec, PointTable
 
