@@ -19,7 +19,8 @@ class Line:
 
 def parse_line(line: bytes) -> Line:
     """Parse one line; ValueError if it is none."""
-    head, fields, *time = split_outside_quotes(line.decode(), " ")
+    head, *rest = split(line.decode(), " ")  # quotes mean nothing in measurement and tags
+    fields, *time = split_outside_quotes(" ".join(rest), " ")
     (time_ns,) = time or ["0"]  # without a time the server gives its own
     measurement, *tags = split(head, ",")
     pairs = [split(tag, "=") for tag in tags]
