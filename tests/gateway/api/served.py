@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from gateway.api.picture import Now
 from gateway.api.sources import Sources
 from gateway.journal import JournalWriter
 from gateway.live_state import LiveWriter
+from gateway.sinks.historian import Historian
 from sensors.frame import Batch
 from tests.gateway.api.pretend import NOW, PLAN, LiveMine, S, config
 
@@ -40,17 +41,23 @@ class Served:
         writer.publish(live.meta(), live.arrays)
         writer.close()
 
-    def journal(self, rows: Sequence[Row] = (), readings: Sequence[tuple[int, Batch]] = ()) -> None:
-        """Keep rows and readings, as the core would; returns when they are on the disk."""
+    def journal(
+        self,
+        rows: Sequence[Row] = (),
+        readings: Sequence[tuple[int, Batch]] = (),
+        records: Sequence[tuple[str, int, dict[str, Any]]] = (),
+    ) -> None:
+        """Keep what is given, as the core would; returns when it is on the disk."""
         writer = JournalWriter(
             self.sources.book.config.journal, on_commit=lambda _seq: None, on_state=lambda _s: None
         )
         writer.start()
-        writer.put_record(
-            "config", NOW.wall_ns, {"digest": "d1", "points": list(PLAN.points.ids), "text": ""}
-        )
+        points = {"digest": "d1", "points": list(PLAN.points.ids), "text": ""}
+        writer.put_record("config", NOW.wall_ns, points)
         for t_ns, batch in readings:
             writer.put_readings(t_ns, batch)
+        for kind, t_ns, data in records:
+            writer.put_record(kind, t_ns, data)
         writer.put_rows(rows)
         assert writer.close(30.0)
 
@@ -66,14 +73,14 @@ class Served:
         )
 
 
-def serve(folder: Path, *, max_streams: int = 64) -> Served:
+def serve(folder: Path, *, max_streams: int = 64, historian: Historian | None = None) -> Served:
     roles: tuple[Role, ...] = ("regulator", "operator")
     made = {role: new_token(role, f"a {role}") for role in roles}
     file = folder / "tokens"
     file.write_text("\n".join(line for _, line in made.values()), "utf-8")
     site = config(folder, tokens=file, max_streams=max_streams)
     served: Served
-    sources = Sources(site, PLAN, folder / "live.state", lambda: served.now)
+    sources = Sources(site, PLAN, folder / "live.state", historian, now=lambda: served.now)
     tokens = {role: token for role, (token, _) in made.items()} | {"bad": "no-such-token"}
     served = Served(folder, sources, build(sources), tokens)
     return served

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.api import views
+from gateway.config import HistorianConfig
+from gateway.sinks.historian import Historian
 from sensors.frame import Batch
 from sensors.quality import Quality
 from tests.gateway.api.pretend import CO, GAS, NOW, PLAN, LiveMine, S, T, row, shown
@@ -29,6 +31,7 @@ MATRIX: Final[dict[str, dict[str, int]]] = {
     "/truth.js": ALL,
     "/draw.js": ALL,
     "/words.js": ALL,
+    "/zones.js": ALL,
     "/marks.js": ALL,
     "/link.js": ALL,
     "/messages.js": ALL,
@@ -63,6 +66,15 @@ def served(tmp_path: Path) -> Served:
     live.evacuation()
     served.publish(live)
     return served
+
+
+@pytest.fixture(params=["journal", "historian"])
+def keeping(request: pytest.FixtureRequest, tmp_path: Path) -> Served:
+    """A gateway without and with a historian; both must give the same past."""
+    historian = None
+    if request.param == "historian":
+        historian = Historian(HistorianConfig(tmp_path / "history"), tmp_path / "journal")
+    return serve(tmp_path, historian=historian)
 
 
 def routes_of(served: Served) -> dict[str, set[str]]:
@@ -244,21 +256,23 @@ def readings(n: int, spike_at: int) -> list[tuple[int, Batch]]:
     return made
 
 
-async def test_an_envelope_keeps_the_spike_and_a_gap_stays_a_gap(served: Served) -> None:
+async def test_an_envelope_keeps_the_spike_and_a_gap_stays_a_gap(keeping: Served) -> None:
+    served = keeping
     served.journal(readings=[*readings(60, 31), (T + 1800 * S, Batch.of(GAS, 0.1))])
     query = "start=2026-11-23T00:00:00Z&end=2026-11-23T01:00:00Z&step=30"
     answer = (await get(served, "regulator", f"/api/v1/points/T1.gas/history?{query}")).json()
     assert (answer["unit"], answer["step_s"], answer["next_start"]) == ("%vol", 30.0, None)
     assert answer["samples"] is None
-    keys = ("time", "samples", "usable", "min", "max", "last", "worst")
+    keys = ("time", "samples", "usable", "min", "max", "mean", "last", "worst")
     assert [tuple(step[key] for key in keys) for step in answer["steps"]] == [
-        ("2026-11-23T00:00:00.000Z", 30, 30, 0.4, 0.4, 0.4, "GOOD"),
-        ("2026-11-23T00:00:30.000Z", 30, 28, 0.4, 4.2, 0.4, "OVER_RANGE"),
-        ("2026-11-23T00:30:00.000Z", 1, 1, 0.1, 0.1, 0.1, "GOOD"),
+        ("2026-11-23T00:00:00.000Z", 30, 30, 0.4, 0.4, pytest.approx(0.4), 0.4, "GOOD"),
+        ("2026-11-23T00:00:30.000Z", 30, 28, 0.4, 4.2, pytest.approx(15.4 / 29), 0.4, "OVER_RANGE"),
+        ("2026-11-23T00:30:00.000Z", 1, 1, 0.1, 0.1, 0.1, 0.1, "GOOD"),
     ]
 
 
-async def test_samples_come_as_they_were_recorded(served: Served) -> None:
+async def test_samples_come_as_they_were_recorded(keeping: Served) -> None:
+    served = keeping
     served.journal(readings=readings(60, 31))
     query = "start=2026-11-23T08:00:31 08:00&end=2026-11-23T08:00:37%2B08:00"
     answer = (await get(served, "regulator", f"/api/v1/points/T1.gas/history?{query}")).json()
@@ -270,10 +284,22 @@ async def test_samples_come_as_they_were_recorded(served: Served) -> None:
     ]
 
 
+async def test_history_is_in_wall_time_though_the_clock_was_stepped(keeping: Served) -> None:
+    step = ("clock_step", T + 5 * S, {"step_ns": 3600 * S, "offset_ns": 3600 * S})
+    keeping.journal(readings=readings(10, 3), records=[step])
+    query = "start=2026-11-23T00:00:00Z&end=2026-11-23T02:00:00Z"
+    answer = (await get(keeping, "regulator", f"/api/v1/points/T1.gas/history?{query}")).json()
+    times = [(s["time"][11:19], s["receive_time"][11:19]) for s in answer["samples"]]
+    assert times == [
+        *((f"00:00:0{i}", f"00:00:0{i}") for i in range(5)),
+        *((f"01:00:0{i}", f"01:00:0{i}") for i in range(5, 10)),
+    ]
+
+
 async def test_a_long_history_comes_in_parts_that_join(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.api.history.MAX_SAMPLES", 7)
+    monkeypatch.setattr("gateway.api.past.MAX_SAMPLES", 7)
     # Three samples of one instant lie on the border of a part.
     twins = [(T + 6 * S, Batch.of([GAS], [0.1 * i])) for i in range(3)]
     served.journal(
