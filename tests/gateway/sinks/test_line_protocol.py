@@ -131,7 +131,7 @@ def test_any_event_comes_back(
 
 
 def test_control_an_unescaped_space_would_have_been_caught() -> None:
-    with pytest.raises(ValueError, match="101"):
+    with pytest.raises(ValueError, match="unpack"):
         parse_line(b"reading,zone=LW 101 q=0i 1")
 
 
