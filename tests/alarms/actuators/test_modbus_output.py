@@ -313,9 +313,11 @@ async def test_outputs_before_polls_and_between_them(server: HostileServer) -> N
         seen = len(server.asked)
         outputs.set([True, True, True], [(2, False)])
         await until(lambda: server.bits[9, 5] == 1 and server.bits[9, 20] == 0)
-        polls = [ask for ask in server.asked[seen:] if ask.unit != 9]
+        asked = [(ask.unit, ask.function, ask.address) for ask in server.asked[seen:]]
+        before = asked[: asked.index((9, 5, 20))]
         await until(lambda: server.words.get((9, 3, 100)) == 2)
-    assert len(polls) <= 1  # one read may have been on its way
+    assert [ask for ask in before if ask[0] == 9][-2:] == [(9, 15, 0), (9, 5, 5)]
+    assert sum(unit != 9 for unit, *_ in before) <= 1  # one read may have been on its way
     assert set(told.agreement) == {(0, True), (1, True), (2, True)}
 
 
