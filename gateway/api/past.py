@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from gateway.api.picture import Now, finite, iso, iso_ns
 from gateway.history import Envelope, envelope, joined, sums
 from gateway.journal_reader import JournalReader
 from gateway.journal_rows import OFFSET_KINDS, History, WallOffsets
-from gateway.sinks.historian import Historian
 from sensors.frame import NO_SOURCE_TIME
 from sensors.quality import Quality
 
@@ -30,6 +29,18 @@ _LONGEST_NS: Final = 2_000_000_000
 _LATE_NS: Final = 600_000_000_000
 
 
+class Recorded(Protocol):
+    """A historian: the past of one point, by its id, in wall time."""
+
+    def history(self, point_id: str, start_ns: int, end_ns: int, /) -> History:
+        """Return the samples with ``start_ns <= time < end_ns``."""
+        ...
+
+    def envelope(self, point_id: str, start_ns: int, end_ns: int, step_ns: int, /) -> Envelope:
+        """Return the same, one row per step that holds a sample."""
+        ...
+
+
 class Past:
     """Reads history; `historian` None: only what the journal still holds."""
 
@@ -37,7 +48,7 @@ class Past:
         self,
         gate: JournalGate,
         journal: JournalReader,
-        historian: Historian | None,
+        historian: Recorded | None,
         now: Callable[[], Now],
     ) -> None:
         self._gate = gate

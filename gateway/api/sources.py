@@ -21,7 +21,6 @@ from gateway.clock import WallClock
 from gateway.config import Config
 from gateway.journal_reader import JournalReader
 from gateway.live_state import LiveReader
-from gateway.sinks.historian import Historian
 from sensors.quantities import QUANTITIES
 
 
@@ -49,7 +48,7 @@ class Sources:
         The site, and what it was compiled to.
     live_path : Path
         File of the live state.
-    historian : Historian or None
+    historian : Recorded or None
         None: history comes from the journal alone.
     now : callable
         Returns the instant of an answer.
@@ -60,7 +59,7 @@ class Sources:
         config: Config,
         plan: Plan,
         live_path: Path,
-        historian: Historian | None = None,
+        historian: past.Recorded | None = None,
         now: Callable[[], Now] = system_now,
     ) -> None:
         self.book = Catalogue.of(config, plan)
