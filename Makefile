@@ -14,9 +14,10 @@ PIP    := $(PY) -m pip --disable-pip-version-check --no-input
 export DEBIAN_FRONTEND := noninteractive
 export PATH := $(PATH):/usr/sbin:/sbin
 
-# Real servers, clients and a browser that the tests run against; `command package` pairs.
+# Real servers, clients, a browser and disks that the tests run against; `command:package` pairs.
 TOOLS := mosquitto:mosquitto mosquitto_pub:mosquitto-clients victoria-metrics:victoria-metrics \
-         influxd:influxdb mbpoll:mbpoll chromium:chromium
+         influxd:influxdb mbpoll:mbpoll chromium:chromium mount:mount mkfs.ext4:e2fsprogs \
+         fsfreeze:util-linux
 
 help:
 	@echo "make setup   .venv with everything that 'firedamp run' needs"
