@@ -6,14 +6,15 @@ Rows read as in tests/alarms/hand.py: seq, seconds after the start, alarm, state
 
 from __future__ import annotations
 
-from alarms.plan import (
-    Demand,
-    OutputSpec,
-    ZoneSpec,
-)
-from tests.alarms.hand import Mine, limit, point, sample
+import pytest
 
-WITHDRAW = ((Demand.WITHDRAW, ()),)
+from alarms.engine import Engine
+from alarms.events import CommandKind
+from alarms.plan import Demand, Level, OutputSpec, ZoneSpec
+from alarms.restart import LoosenedError
+from tests.alarms.hand import Mine, limit, line, ns, point, sample
+from tests.oracle.duel import batch_of
+
 CUT = ((Demand.CUT_POWER, ()),)
 
 
@@ -158,3 +159,53 @@ def test_the_newest_source_time_survives_and_its_first_sample_is_applied() -> No
     assert mine.at(7, sample(0.1, source=4)) == []  # LATE lowers nothing
     assert mine.at(8, sample(1.2, source=5)) == []  # applied: seen again
     assert mine.at("15.000000001")[0].startswith("3 15.000000001s g/fault: NORMAL>UNACKED")
+
+
+@pytest.mark.parametrize("kind", ["shelve", "out"])
+def test_an_end_beyond_the_axis_of_time_is_refused(kind: CommandKind) -> None:
+    mine = Mine(limits=[limit()])
+    mine.at(1, 1.2)
+    rows = mine.ask(2, kind, "gas", until=1e10)  # 317 years
+    assert rows == ["3 2s gas: UNACKED>UNACKED ALARM>ALARM [] - - <1 by Ann"]
+
+
+# -- a changed configuration never removes or loosens an alarm in force -------------------------
+
+HARD = limit(demands=CUT)
+LOOSER = {
+    "removed": (),
+    "lower level": (limit(level=Level.ALERT, demands=CUT),),
+    "no cut": (limit(),),
+    "higher limit": (limit(at=3.0, demands=CUT),),
+    "back earlier": (limit(back=0.9, demands=CUT),),
+    "exceeds only": (limit(op=">", demands=CUT),),
+}
+
+
+@pytest.mark.parametrize("change", LOOSER)
+def test_a_start_with_an_alarm_in_force_loosened_is_refused(change: str) -> None:
+    mine = Mine(limits=[HARD])
+    mine.at(1, 1.2)
+    changed = Mine(limits=LOOSER[change]).plan
+    with pytest.raises(LoosenedError, match="gas"):
+        Engine(changed).start(ns(2), snapshot=mine.engine.snapshot())
+
+
+@pytest.mark.parametrize("change", LOOSER)
+def test_without_an_alarm_in_force_it_may_change(change: str) -> None:
+    mine = Mine(limits=[HARD])
+    mine.at(1, 0.1)
+    changed = Mine(limits=LOOSER[change]).plan
+    assert Engine(changed).start(ns(2), snapshot=mine.engine.snapshot()).rows == []
+
+
+def test_rules_are_known_by_their_names_not_by_their_places() -> None:
+    other = limit("other", at=50.0)
+    mine = Mine(limits=[HARD, other])
+    mine.at(1, 1.2)
+    engine = Engine(Mine(limits=[other, HARD]).plan)
+    engine.start(ns(2), snapshot=mine.engine.snapshot())
+    rows = engine.step(ns(3), batch_of([sample(0.1)])).rows
+    assert [line(r) for r in rows] == [
+        "3 3s gas: UNACKED>RETURNED_UNACKED ALARM>ALARM [CUT_POWER] 0.1 GOOD <1"
+    ]

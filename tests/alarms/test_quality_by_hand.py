@@ -156,3 +156,11 @@ def test_a_calibration_needs_a_name_and_an_end() -> None:
     mine = Mine()
     assert mine.ask(2, "calibrate", "g", actor="", until=8) == ["1 2s refused g <0"]
     assert mine.ask(3, "calibrate", "g", until=3) == ["2 3s refused g <0 by Ann"]
+
+
+@pytest.mark.parametrize("code", [18, 19, 200, 255])
+def test_a_code_that_no_collector_may_send_is_a_decode_error(code: int) -> None:
+    assert Mine(limits=[limit()]).at(1, sample(0.1, code)) == [  # type: ignore[arg-type]
+        "1 1s g/fault: NORMAL>UNACKED NORMAL>FAULT [] 0.1 DECODE_ERROR <0",
+        "2 1s zone z: NORMAL>FAULT [] <1",
+    ]

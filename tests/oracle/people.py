@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alarms.events import Command, Row, State
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 def obey(oracle: Oracle, c: Command) -> None:
     """Carry one command out, or refuse it with a row."""
+    c = replace(c, actor=c.actor.strip(), second=c.second.strip())
     reason = _refusal(oracle, c)
     if reason:
         _refuse(oracle, c, reason)
@@ -60,7 +62,7 @@ def _alarm_of(oracle: Oracle, c: Command) -> Alarm:
 
 def _refusal(oracle: Oracle, c: Command) -> str:
     """Say why the command is refused; empty: it is not."""
-    if not c.actor.strip():
+    if not c.actor:
         return "a name is needed"
     if c.kind in {"calibrate", "recalibrated"}:
         if c.target not in oracle.plan.points.index:
@@ -92,7 +94,7 @@ def _refuse_shelve(oracle: Oracle, c: Command, alarm: Alarm) -> str:
 
 
 def _two_people(c: Command) -> bool:
-    return bool(c.second.strip()) and c.second.strip() != c.actor.strip()
+    return c.second.casefold() not in {"", c.actor.casefold()}
 
 
 def _refuse_out(oracle: Oracle, c: Command, alarm: Alarm) -> str:

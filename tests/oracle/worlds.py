@@ -273,8 +273,8 @@ def draw_ask(c: Choices, plan: Plan, alarm_ids: Sequence[str]) -> Ask:
     return Ask(
         kind,
         target,
-        actor="" if maybe(c, 2) else "Ann",
-        second=c.one(("Bob", "Bob", "Bob", "Ann", "")),
+        actor=c.one(("", " ")) if maybe(c, 2) else "Ann",
+        second=c.one(("Bob", "Bob", "Bob", "Bob ", "Ann", "ann ", "", " ")),
         reason="" if maybe(c, 5) else "r",
         measure="" if maybe(c, 5) else "m",
         until_s=c.one((5.0, 2.0, 1.0, 9.0, 0.0, -1.0) if maybe(c, 30) else (5.0, 2.0, 9.0)),
