@@ -216,6 +216,19 @@ def test_registers_of_a_status_that_guards_nothing_are_not_read() -> None:
     assert [span.function for span in decoder.spans] == ["holding"]
 
 
+@pytest.mark.parametrize("said", [q for q in Quality if q != Quality.LATE])
+@pytest.mark.parametrize("words", [(0x7FC0, 0), (0x7F80, 0), (0xFF80, 0)])
+def test_nan_and_inf_are_decode_errors_only_where_the_value_would_be_used(
+    said: Quality, words: tuple[int, int]
+) -> None:
+    status = StatusRow(Register("input", 0, "uint16"), other=said)
+    decoder = compile_device(spec_of(), replace(device(GAS), status=(status,)))
+    image = decoder.image()
+    image.words[:], image.failed[:] = (*words, 0), Quality.GOOD
+    _, quality = decode(decoder, image)
+    assert quality[0] == (Quality.DECODE_ERROR if said.name in USABLE else said)
+
+
 def heart(function: Function = "holding") -> HeartbeatRow:
     return HeartbeatRow(Register(function, 9, "uint16"), 15.0)
 
