@@ -5,8 +5,9 @@ Recovery after a crash and `replay` of a journal are the same loop. A snapshot s
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from alarms.plan import Plan
 from gateway import config_file, site
 from gateway.config import Config
 from gateway.config_errors import ConfigErrors
+from gateway.journal_files import repair
 from gateway.journal_reader import JournalReader
 from gateway.site import Site
 
@@ -118,36 +120,82 @@ class Recovered:
 def recover(config: Config, today: Site) -> Recovered:
     """Redo the journal of a site up to its last input.
 
-    Where the journal cannot be redone, the alarms stand as their last event rows say, and the
-    note says why: an alarm in force is never forgotten for a damaged file.
+    A damaged file is set aside first. Where the journal cannot be redone, the alarms stand as
+    their last event rows say, and the note says why: an alarm in force is never forgotten for a
+    damaged file, and nothing that a disk can do keeps the alarm path from starting.
     """
     reader = JournalReader(config.journal.path)
+    try:
+        repaired = "; ".join(repair(config.journal.path))
+        found = _redone(reader, today)
+    except (sqlite3.Error, OSError) as error:
+        note = f"the journal cannot be read ({error}); alarms start anew"
+        return Recovered(None, None, [], note)
+    finally:
+        reader.close()
+    return replace(found, note="; ".join(filter(None, (repaired, found.note))))
+
+
+def _redone(reader: JournalReader, today: Site) -> Recovered:
     last_t_ns, last_seq = reader.last_t_ns(), reader.last_event_seq()
     if last_t_ns == 0:
         return Recovered(None, None, [], "")
-    redo = Redo(reader)
-    rows: list[Row] = []
+    note = ""
     try:
-        redo.from_snapshot()
-        for t_ns, made in redo.run():
-            last_t_ns = max(last_t_ns, t_ns)
-            rows += [row for row in made if row.seq > last_seq]
-        if redo.engine is None:
-            message = "it holds no start"
-            raise NoJournalError(message)
-        snapshot = redo.engine.snapshot()
+        engine, rows = _redo(reader)
     except (ValueError, KeyError, TypeError, ConfigErrors) as error:
         note = f"the journal could not be redone ({error}); alarms stand as their last events say"
-        return Recovered(_from_rows(reader, today), last_t_ns, [], note)
-    finally:
-        reader.close()
-    return Recovered(snapshot, max(last_t_ns, redo.engine.t_ns), rows, "")
+        engine, rows = _from_rows(reader, today), []
+    # Behind a file that was set aside, numbers go on from higher up: none is used twice.
+    engine.states.seq = max(engine.states.seq, last_seq)
+    return Recovered(engine.snapshot(), max(last_t_ns, engine.t_ns), rows, note)
 
 
-def _from_rows(reader: JournalReader, today: Site) -> bytes:
-    engine = Engine(today.plan)
-    seq = 0
+def _redo(reader: JournalReader) -> tuple[Engine, list[Row]]:
+    """Return the engine at the end of the journal, and the rows that are not in it.
+
+    A crash cut these off, or a damaged file lost them.
+
+    Raises
+    ------
+    NoJournalError
+        If the inputs do not give the recorded events again: some of them are lost.
+    """
+    redo = Redo(reader)
+    redo.from_snapshot()
+    seq = redo.engine.states.seq if redo.engine is not None else 0
+    recorded = {row.seq: row for row in _events(reader, seq)}
+    rows: list[Row] = []
+    for _, made in redo.run():
+        for row in made:
+            known = recorded.pop(row.seq, None)
+            if known is None:
+                rows.append(row)
+            elif known != row:
+                message = f"its inputs do not give event {row.seq} as recorded"
+                raise NoJournalError(message)
+    if redo.engine is None:
+        message = "it holds no start"
+        raise NoJournalError(message)
+    if recorded:
+        message = f"its inputs do not give event {min(recorded)}"
+        raise NoJournalError(message)
+    return redo.engine, rows
+
+
+def _from_rows(reader: JournalReader, today: Site) -> Engine:
+    """Return the newest snapshot's engine, or else a new one, moved on by the events since."""
+    redo = Redo(reader)
+    try:
+        redo.from_snapshot()
+    except (ValueError, KeyError, TypeError, ConfigErrors):
+        redo.engine = None
+    engine = redo.engine if redo.engine is not None else Engine(today.plan)
+    restart.follow(engine, list(_events(reader, engine.states.seq)))
+    return engine
+
+
+def _events(reader: JournalReader, seq: int) -> Iterator[Row]:
     while page := reader.events_after(seq, PAGE):
         seq = page[-1].seq
-        restart.follow(engine, page)
-    return engine.snapshot()
+        yield from page
