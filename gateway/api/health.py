@@ -44,7 +44,7 @@ class Movement:
             failing.append("evaluation stands still: the core publishes, but its step number stays")
         for link in found.meta["links"]:
             still_ns = self._still_ns(f"link {link['id']}", now)
-            if still_ns > POLLING_STILL_NS:
+            if still_ns > POLLING_STILL_NS and not _answers(link):
                 failing.append(f"link {link['id']}: no attempt for {still_ns / 1e9:.0f} s")
             elif not link["connected"]:
                 degraded.append(f"link {link['id']}: not connected: {link['last_error']}")
@@ -63,6 +63,12 @@ class Movement:
 
     def _still_ns(self, name: str, now: Now) -> int:
         return now.monotonic_ns - self._seen[name][1]
+
+
+def _answers(link: dict[str, Any]) -> bool:
+    """Tell whether it got a good reply lately: a link of outputs alone counts no polls."""
+    age_s = link["last_good_age_s"]
+    return age_s is not None and age_s * 1e9 <= POLLING_STILL_NS
 
 
 def _attempts(link: dict[str, Any]) -> tuple[object, ...]:

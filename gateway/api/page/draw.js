@@ -154,9 +154,14 @@ export function events(list, rows, zoneNames, now) {
   keyed(list, rows, (e) => String(e.seq), () => node("li"), (li, e) => {
     const who = e.actor ? ` — ${e.actor}` : "";
     const about = e.rule || e.point || zoneNames.get(e.zone) || e.zone;
-    const change = e.rule
-      ? `${say(`state.${e.from_state}`)} → ${say(`state.${e.to_state}`)}`
-      : `${say(`level.${e.from_level}`)} → ${say(`level.${e.to_level}`)} ${e.demands.map((d) => say(`demand.${d}`)).join(" + ")}`;
-    put(li, `${words.clock(e.time, { today: now })}  ${about}: ${change}${e.reason ? ` (${e.reason})` : ""}${who}`);
+    put(li, `${words.clock(e.time, { today: now })}  ${about}: ${changed(e)}${e.reason ? ` (${e.reason})` : ""}${who}`);
   });
+}
+
+// What a row says that it changed: the state of an alarm, or a zone's level and demands.
+function changed(e) {
+  if (e.rule ? e.from_state === e.to_state : !e.to_level) return say("event.refused");
+  if (e.rule) return `${say(`state.${e.from_state}`)} → ${say(`state.${e.to_state}`)}`;
+  const demands = e.demands.map((d) => say(`demand.${d}`)).join(" + ") || say("event.nothing");
+  return e.from_level === e.to_level ? demands : `${say(`level.${e.from_level}`)} → ${say(`level.${e.to_level}`)}; ${demands}`;
 }

@@ -248,7 +248,9 @@ find("forget").addEventListener("click", () => {
   location.reload();
 });
 // Lost contact is noticed by this timer, not by what does not come.
-setInterval(() => (truth.silentMs() > 1500 ? render() : renderTruth()), 250);
+const lookAgain = () => (truth.silentMs() > 1500 ? render() : renderTruth());
+document.addEventListener("visibilitychange", lookAgain);
+setInterval(lookAgain, 250);
 
 const token = tokenFromAddress();
 render();

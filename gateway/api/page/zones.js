@@ -16,7 +16,9 @@ export function zones(parent, list, points) {
     box.className = `zone priority-${zone.priority || "none"}`;
     paint(box.querySelector(".mark"), zone.priority, label);
     put(box.querySelector("h3"), zone.name || zone.id);
-    put(box.querySelector(".level"), label);
+    // "Normal" beside "leave" would be read wrongly at three in the morning.
+    const elsewhere = zone.level === "NORMAL" && zone.demands.length > 0;
+    put(box.querySelector(".level"), elsewhere ? say("zone.elsewhere") : label);
     put(box.querySelector(".demands"), zone.demands.map((d) => say(`demand.${d}`)).join(" + "));
     const unusable = zone.unusable_points.length;
     put(box.querySelector(".unusable"), unusable ? say("unusable.n", { n: unusable, points: zone.points }) : "");

@@ -39,11 +39,20 @@ def test_an_evaluation_that_stands_still_is_found_though_the_core_publishes() ->
 def test_a_link_whose_task_is_dead_is_found_though_it_says_connected() -> None:
     movement = Movement()
     for second in range(32):
-        links = [link("east", polls=7), link("west", polls=second)]
+        east = link("east", polls=7) | {"last_good_age_s": float(second)}
+        links = [east, link("west", polls=second)]
         live = published(LiveMine(step=second, links=links), second)
         verdict = movement.verdict(shown(live, at(second)), at(second))
         assert verdict["ok"] == (second <= 30)
     assert verdict["failing"] == ["link east: no attempt for 31 s"]
+
+
+def test_a_link_of_outputs_alone_counts_no_polls_and_is_judged_by_its_replies() -> None:
+    movement = Movement()
+    for second in range(60):
+        outputs = link("outputs", polls=0) | {"last_good_age_s": 0.4}
+        live = published(LiveMine(step=second, links=[outputs]), second)
+        assert movement.verdict(shown(live, at(second)), at(second))["ok"]
 
 
 def test_a_link_that_is_down_but_tries_is_degraded() -> None:
