@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from alarms.events import Row
 from gateway import config_file
 from gateway.api.auth import new_token
 from gateway.clock import WallClock
 from gateway.config import Config, JournalConfig
 from gateway.folders import live_path
+from gateway.journal import JournalWriter
 from gateway.live_state import LiveWriter
 from gateway.services import Services
 from tests.gateway.api.pretend import LiveMine, link
@@ -41,6 +43,15 @@ class ServedMine:
 
     def point(self, name: str) -> int:
         return self.services.sources.book.plan.points.index[name]
+
+    def keep(self, rows: Sequence[Row]) -> None:
+        """Put rows into the journal; returns when they are on the disk."""
+        writer = JournalWriter(
+            self.config.journal, on_commit=lambda _seq: None, on_state=lambda _state: None
+        )
+        writer.start()
+        writer.put_rows(rows)
+        assert writer.close(DEADLINE_S)
 
     async def publish(self) -> None:
         """Publish five times a second, as the core would."""

@@ -12,7 +12,7 @@ import pytest
 
 from alarms.events import State
 from sensors.quality import Quality
-from tests.gateway.api.pretend import LiveMine
+from tests.gateway.api.pretend import LiveMine, row
 from tests.system.browser import Browser, Page, chromium
 from tests.system.served_mine import ServedMine, served_mine
 
@@ -192,14 +192,21 @@ async def type_token(page: Page, token: str) -> None:
 @pytest.mark.timeout(300)
 async def test_the_page_comes_back_by_itself_with_the_rows_it_missed(tmp_path: Path) -> None:
     async with watched(tmp_path) as seen:
-        hub = seen.mine.services.sources.hub
-        # As after a break of the network: the server ends the stream, and takes it again.
+        page, mine = seen.page, seen.mine
+        hub = mine.services.sources.hub
+        await asyncio.to_thread(mine.keep, [row(1), row(2)])
+        await page.until("document.querySelectorAll('#events li').length === 2")
+        # As after a break of the network: the server ends the stream, and later takes it again.
         hub.close()
-        await seen.page.until("!document.querySelector('#lost').hidden")
+        await page.until("!document.querySelector('#lost').hidden")
+        await asyncio.to_thread(mine.keep, [row(3), row(4)])
         hub.closing = False
-        await seen.page.until("document.querySelector('#lost').hidden")
-        await asyncio.sleep(0)
-        assert await seen.page.js("document.querySelectorAll('.point').length") > 50
+        await page.until("document.querySelector('#lost').hidden")
+        await page.until("document.querySelectorAll('#events li').length === 4")
+        keys = await page.js(
+            "[...document.querySelectorAll('#events li')].map((li) => li.dataset.key)"
+        )
+        assert keys == ["4", "3", "2", "1"]
 
 
 @pytest.mark.timeout(300)
@@ -210,3 +217,25 @@ async def test_the_description_of_the_api_is_readable_without_the_internet(tmp_p
         text = await seen.page.text("#routes")
         assert "GET /api/v1/points/{point}/history" in text
         assert "AlarmAnswer" in text
+
+
+@pytest.mark.timeout(300)
+async def test_a_stream_that_is_held_up_on_the_way_is_told_from_a_live_one(tmp_path: Path) -> None:
+    """Each second a state comes, but each is old: a proxy or a slow line keeps them back."""
+    async with watched(tmp_path) as seen:
+        said = await seen.page.js(
+            """(async () => {
+              const { Truth } = await import("/truth.js");
+              const truth = new Truth();
+              const tick = (late) => ({ monotonic_ms: performance.now() + 7e6 - late,
+                                        status: { time: "2026-11-23T00:00:00Z" } });
+              const said = [];
+              for (const late of [40, 10, 2000, 4000, 60000, 20]) {
+                truth.took(tick(late));
+                said.push(truth.lost(0));
+              }
+              return said;
+            })()"""
+        )
+        assert [bool(text) for text in said] == [False, False, False, True, True, False]
+        assert "late" in said[3]

@@ -25,6 +25,10 @@ export async function follow(token, on) {
       await read(token, lastId, (kind, data, id) => {
         if (id !== null) lastId = id;
         if (kind === "reset") lastId = String(data.after);
+        // What came before the first state is fetched as a page; what comes after it is resumed.
+        if (lastId === null && kind === "state" && data.status.committed_seq !== null) {
+          lastId = String(data.status.committed_seq);
+        }
         on.frame(kind, data);
       }, (code) => { status = code; });
     } catch (error) {
