@@ -82,6 +82,17 @@ async def _listen_until(client: aiomqtt.Client, when_s: float) -> None:
                 pass
 
 
+def _give_way() -> None:
+    """Obey a cancellation that got lost.
+
+    `asyncio.wait_for`, in which the client waits, drops one that comes just as the wait is over
+    (until Python 3.12); and taking leave of a broker that has gone raises in place of one.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class MqttNodes:
     """All nodes of a mine, each with a connection of its own, as in the field."""
 
@@ -131,18 +142,10 @@ class MqttNodes:
         client: aiomqtt.Client, part: Callable[[aiomqtt.Client], Awaitable[None]]
     ) -> None:
         """Run a part until it ends or the broker has gone."""
-        cancelled = False
-        try:
+        with contextlib.suppress(aiomqtt.MqttError):
             async with client:
-                try:
-                    await part(client)
-                except asyncio.CancelledError:
-                    cancelled = True
-                    raise
-        except aiomqtt.MqttError:
-            # Taking leave of a broker that has gone raises too, in place of the cancellation.
-            if cancelled:
-                raise asyncio.CancelledError from None
+                await part(client)
+        _give_way()
 
     async def _publish(self, client: aiomqtt.Client, device: DeviceConfig) -> None:
         """Publish every `poll_s` until the cable is cut; a late message keeps its time."""
@@ -170,6 +173,7 @@ class MqttNodes:
         topic = device.topic.replace("+", device.id).replace("#", device.id)
         garbled = self._link.state == "garbled"
         await client.publish(topic, _GARBLED if garbled else made, qos=device.qos)
+        _give_way()
 
     async def _obey(self, client: aiomqtt.Client, output: OutputConfig) -> None:
         """Take orders and confirm them: retained, so that whoever asks later is told too."""
@@ -191,3 +195,4 @@ class MqttNodes:
             if output.readback_topic:
                 state = json.dumps({"on": order["on"], "seq": order.get("seq", 0)})
                 await client.publish(output.readback_topic, state, qos=1, retain=True)
+                _give_way()

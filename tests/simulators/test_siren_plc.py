@@ -100,7 +100,7 @@ def test_a_lost_permissive_trips_after_the_watchdogs_time_but_leaves_the_outputs
     plc = armed()
     for tenth in range(110, 180):
         beat(plc, tenth, tenth / 10, permissive=False)
-        assert plc.discrete[TRIPPED] is (tenth >= 131)
+        assert plc.discrete[TRIPPED] is (tenth > 140)
     assert plc.discrete == [True, True, False, True]
     assert plc.coils[:4] == [False] * 4
     beat(plc, 999, 18.0)
