@@ -20,6 +20,7 @@ import numpy as np
 
 from alarms.events import Row
 from gateway import journal_files as files
+from gateway.journal_readonly import ReadOnlyFile
 from gateway.journal_rows import (
     CommitHead,
     History,
@@ -31,62 +32,12 @@ from gateway.journal_rows import (
 )
 from gateway.readings_codec import CorruptReadingsError, Readings, decode
 
-_BUSY_S: Final = 1.0
 _PAGE: Final = 1_000
 _PAGE_READINGS: Final = 500_000
 _DAMAGE_REACH: Final = 10_000
 _NEWEST: Final = 2**63 - 1
 
 _Stamped: TypeAlias = tuple[int, int, Readings | Record]  # stamp, config_n, what
-
-
-class _File:
-    """One journal file, opened read-only when needed, and again when it was replaced."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.opened = 0
-        self._inode = 0
-        self._connection: sqlite3.Connection | None = None
-
-    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return all rows of one statement; nothing if the file is not there (yet).
-
-        Raises
-        ------
-        sqlite3.Error
-            If the file cannot be read.
-        """
-        try:
-            inode = self._path.stat().st_ino
-        except FileNotFoundError:
-            self.close()
-            return []
-        if inode != self._inode:
-            self.close()
-        if self._connection is None:
-            self._connection = sqlite3.connect(
-                f"file:{self._path}?mode=ro",
-                uri=True,
-                timeout=_BUSY_S,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._connection.text_factory = files.lenient_text
-            self.opened += 1
-            self._inode = inode
-        try:
-            return self._connection.execute(sql, values).fetchall()
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                return []  # made this moment
-            self.close()
-            raise
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 class JournalReader:
@@ -107,8 +58,8 @@ class JournalReader:
 
     def __init__(self, path: Path) -> None:
         self.corrupt_rows = 0
-        self._events = _File(files.events_path(path))
-        self._readings = _File(files.readings_path(path))
+        self._events = ReadOnlyFile(files.events_path(path))
+        self._readings = ReadOnlyFile(files.readings_path(path))
         self._points: dict[tuple[int, int], tuple[str, ...]] = {}
         self._lock = threading.Lock()
 
@@ -307,7 +258,7 @@ class JournalReader:
         return self._page(self._events, table, where, *values)[1]
 
     def _page(
-        self, file: _File, table: files.Table, where: str, *values: object
+        self, file: ReadOnlyFile, table: files.Table, where: str, *values: object
     ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
         """Return all rows of a page, and those of them that are what was written."""
         with self._lock:
@@ -316,7 +267,7 @@ class JournalReader:
         self.corrupt_rows += len(rows) - len(whole)
         return rows, whole
 
-    def _last(self, file: _File, table: str, key: str) -> int:
+    def _last(self, file: ReadOnlyFile, table: str, key: str) -> int:
         with self._lock:
             newest = file.rows(f"SELECT max({key}) FROM {table}")  # noqa: S608
             generation = file.rows("SELECT value FROM meta WHERE key = 'generation'")
