@@ -226,16 +226,17 @@ async def test_a_stream_that_is_held_up_on_the_way_is_told_from_a_live_one(tmp_p
         said = await seen.page.js(
             """(async () => {
               const { Truth } = await import("/truth.js");
+              let now = 0;
+              performance.now = () => now;
               const truth = new Truth();
-              const tick = (late) => ({ monotonic_ms: performance.now() + 7e6 - late,
-                                        status: { time: "2026-11-23T00:00:00Z" } });
               const said = [];
-              for (const late of [40, 10, 2000, 4000, 60000, 20]) {
-                truth.took(tick(late));
+              for (const [sent, late] of [[0, 40], [1, 10], [2, 2000], [3, 4000], [4, 60000], [64, 20]]) {
+                now = 1000 * sent + late;
+                truth.took({ monotonic_ms: 7e6 + 1000 * sent, status: { time: "2026-11-23T00:00:00Z" } });
                 said.push(truth.lost(0));
               }
               return said;
-            })()"""
+            })()"""  # noqa: E501
         )
         assert [bool(text) for text in said] == [False, False, False, True, True, False]
         assert "late" in said[3]
