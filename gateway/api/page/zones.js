@@ -58,7 +58,7 @@ function makePoint(point) {
   return li;
 }
 
-// The worst comes first; a limit whose consequence another at the same value includes is left out.
+// The limits in one line; their sources open beneath.
 function limitWords(rules, point) {
   const shown = rules.filter((r) => r.kind === "limit");
   return shown.map((r) => `${words.limit(r, point)} ${words.consequence(r)}`).join(" · ");
