@@ -93,3 +93,9 @@ def test_every_scenario_and_every_profile_is_described() -> None:
     text = (tree.ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     profiles = {path.stem for path in (tree.ROOT / "alarms" / "regulations").glob("*.toml")}
     assert {name for name in profiles if f"`{name}`" not in text} == set()
+
+
+def test_every_decision_is_listed() -> None:
+    folder = tree.ROOT / "docs" / "decisions"
+    listed = set(LINK.findall((folder / "README.md").read_text(encoding="utf-8")))
+    assert {path.name for path in folder.glob("0*.md")} == listed
