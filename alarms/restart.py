@@ -71,7 +71,7 @@ def _is_looser(rule: LimitRule, saved: list[Any]) -> bool:
         return True
     sign = 1 if op in (">", ">=") else -1
     later = sign * (rule.set - limit) > 0
-    return later or sign * (rule.reset - reset) > 0 or rule.off_delay_s < off_delay_s
+    return bool(later or sign * (rule.reset - reset) > 0 or rule.off_delay_s < off_delay_s)
 
 
 def ids_line(engine: Engine) -> bytes:

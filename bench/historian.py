@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from record import report
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench.record import report
 from gateway.config import HistorianConfig, JournalConfig
 from gateway.journal import JournalWriter
 from gateway.sinks.historian import Historian

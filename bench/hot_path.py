@@ -8,6 +8,7 @@ engine everything it has to do (freshness, limits, faults, loss of monitoring, l
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -68,7 +69,7 @@ def loop_ns(n_rules: int, steps: int) -> float:
         now = values[step % 8]
         for rule in rules:
             value = now[rule["point"]]
-            if value != value:
+            if math.isnan(value):
                 continue
             if value >= rule["set"] or abs(value - rule["set"]) <= 1e-6 * rule["set"]:
                 rule["on"] = True

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from record import report
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from alarms.events import Row
+from bench.record import report
 from gateway.config import JournalConfig
 from gateway.journal import JournalWriter
 from gateway.journal_reader import JournalReader

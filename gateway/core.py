@@ -37,6 +37,7 @@ from sensors.collectors.modbus import ModbusLink
 from sensors.collectors.mqtt import MqttSource
 from sensors.device_types import load_types
 from sensors.frame import Batch
+from sensors.link_status import LinkStatus
 from sensors.quality import Quality
 from sensors.quantities import QUANTITIES
 
@@ -57,7 +58,7 @@ class _Link:
     name: str
     kind: str
     run: Callable[[], Any]
-    status: publish.LinkStatus
+    status: LinkStatus
 
 
 class Core:
@@ -81,11 +82,10 @@ class Core:
         self.engine = Engine(plan)
         self.modbus = {link.id: self._modbus_outputs(link.id) for link in site.modbus_links}
         self.mqtt = self._mqtt_outputs()
-        actuators: list[ModbusOutputs | MqttOutputs] = [o for o in self.modbus.values() if o]
-        if self.mqtt:
-            actuators.append(self.mqtt)
+        owners = (*self.modbus.values(), self.mqtt)
+        self.actuators = [owner for owner in owners if owner is not None]
         self.pipeline = Pipeline(
-            self.engine, self.inbox, self.journal, actuators, site.peer_zones, config.digest
+            self.engine, self.inbox, self.journal, self.actuators, site.peer_zones, config.digest
         )
         self.links = self._links()
         self.live = LiveWriter(live_path(config), _capacity(site))
@@ -99,7 +99,6 @@ class Core:
         )
         self.pipeline.on_publish = self._publish
         self.pipeline.on_reply = self.commands.reply
-        self.readback = np.full(len(plan.outputs), -1, dtype=np.int8)
         self.output_since = np.zeros(len(plan.outputs), dtype=np.int64)
         self._was_required = self.pipeline.required.copy()
         self._service_seen: dict[str, float] = {}
@@ -114,12 +113,14 @@ class Core:
 
     def _start(self, recovered: Recovered) -> None:
         """Write what the crash left unwritten, then the configuration, the start and its rows."""
-        self.journal.start()
         t_ns = self.started_t_ns = self.inbox.stamp()
+        proved = self.clock.proved
+        # First of all: a configuration that is refused must leave no start in the journal.
+        result = self.engine.start(t_ns, recovered.snapshot, clock_proved=proved)
+        self.journal.start()
         if recovered.rows:
             self.journal.put_rows(recovered.rows)
         plan = self.site.plan
-        text = self.config.file.read_text(encoding="utf-8")
         self.journal.put_record(
             "config",
             t_ns,
@@ -131,18 +132,17 @@ class Core:
                 "zones": [plan.zones[spec.zone].id for spec in plan.points.specs],
                 "quantities": [spec.quantity for spec in plan.points.specs],
                 "devices": [spec.device for spec in plan.points.specs],
-                "text": text,
+                "text": self.config.text,
             },
         )
-        proved = self.clock.proved
         start = {
             "digest": self.config.digest,
             "clock_proved": proved,
             "until_ns": recovered.last_t_ns or 0,
+            "offset_ns": self.clock.offset_ns,
             "note": recovered.note,
         }
         self.journal.put_record("start", t_ns, start)
-        result = self.engine.start(t_ns, recovered.snapshot, clock_proved=proved)
         self.journal.put_rows(result.rows)
         # Journalled at once, so that a crash in the first seconds finds a place to redo from.
         self.pipeline.keep_snapshot(t_ns)
@@ -187,11 +187,6 @@ class Core:
 
     def _agreement(self, output: int, agrees: bool | None) -> None:
         """Turn a read-back into a reading, so that a mismatch is an alarm like any other."""
-        wanted = bool(self.pipeline.required[output])
-        if agrees is None:
-            self.readback[output] = -1
-        else:
-            self.readback[output] = wanted if agrees else not wanted
         point = self.site.plan.outputs[output].agreement_point
         if point >= 0:
             quality = Quality.COMMS_LOST if agrees is None else Quality.GOOD
@@ -282,7 +277,10 @@ class Core:
         self.output_since[changed] = t_ns
         self._was_required = required.copy()
         now = self.clock.monotonic_ns()
-        arrays = publish.columns(self.engine, required, self.readback, self.output_since)
+        readback = np.full(len(required), -1, dtype=np.int8)
+        for actuator in self.actuators:
+            readback[[output.index for output in actuator.outputs]] = actuator.readback
+        arrays = publish.columns(self.engine, required, readback, self.output_since)
         peers = [{"id": peer.id, "proven": False} for peer in self.config.peers]
         meta = publish.meta(
             engine=self.engine,

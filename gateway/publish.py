@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alarms.engine import Engine
 from gateway.clock import WallClock
+from sensors.link_status import LinkStatus
 
 Json = dict[str, Any]
-
-
-class LinkStatus(Protocol):
-    """What an owner of a link says of itself."""
-
-    connected: bool
-    polls: int
-    good: int
-    errors: dict[str, int]
-    reconnects: int
-    last_error: str
-    last_good_monotonic_ns: int
-
-
-class OutputReadback(Protocol):
-    """An actuator that reads its outputs back: by output index, 1 on, 0 off, -1 unknown."""
-
-    readback: Mapping[int, int]
 
 
 @dataclass(slots=True)

@@ -34,5 +34,6 @@ class LinkStatus:
     last_error: str = ""
 
     def count(self, error: str, times: int = 1) -> None:
-        """Count `times` failures of a class."""
+        """Count `times` failures of a class; the class stands as the last failure."""
         self.errors[error] = self.errors.get(error, 0) + times
+        self.last_error = error

@@ -1,4 +1,4 @@
-"""What a link's owner task offers and asks for: requests, outputs, status.
+"""What a link's owner task offers and asks for: requests and outputs.
 
 The task that owns a Modbus link does all its I/O. Outputs on that link live elsewhere and only say,
 when asked, which request they want made next.
@@ -7,7 +7,7 @@ when asked, which request they want made next.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from sensors.frame import Batch
@@ -60,31 +60,3 @@ class LinkOutputs(Protocol):
 
     def answer(self, request: Request, values: tuple[int, ...] | None, now_s: float) -> None:
         """Take the proven reply to `request`; None if there was none."""
-
-
-@dataclass(slots=True)
-class LinkStatus:
-    """What one link is doing, for people and for health; written by its owner task only.
-
-    Parameters
-    ----------
-    last_good_monotonic_ns : int
-        When the last proven reply came, on the loop's clock [ns]; 0: never.
-    polls, good : int
-        Polls of a unit, and those of them that brought everything.
-    errors : dict
-        Count by class: ``timeout``, ``closed``, ``refused``, ``exception-2``, ``wrong-unit`` …
-    """
-
-    connected: bool = False
-    last_good_monotonic_ns: int = 0
-    polls: int = 0
-    good: int = 0
-    errors: dict[str, int] = field(default_factory=dict)
-    reconnects: int = 0
-    last_error: str = ""
-
-    def count(self, failure: str) -> None:
-        """Count one failure by its class."""
-        self.errors[failure] = self.errors.get(failure, 0) + 1
-        self.last_error = failure

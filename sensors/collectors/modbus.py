@@ -22,6 +22,7 @@ from sensors.decode import HeartState, decode, heart_is_still
 from sensors.device_decoder import DeviceDecoder, DeviceImage, compile_device
 from sensors.device_types import DeviceType, Function
 from sensors.frame import Batch
+from sensors.link_status import LinkStatus
 from sensors.poll_schedule import Backoff, UnitTurn, next_turn
 from sensors.ports import (
     READ_COILS,
@@ -31,7 +32,6 @@ from sensors.ports import (
     Deliver,
     FunctionCode,
     LinkOutputs,
-    LinkStatus,
     Request,
 )
 from sensors.quality import Quality

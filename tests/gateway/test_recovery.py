@@ -53,13 +53,14 @@ class Running:
         self.journal = JournalWriter(
             config.journal, on_commit=lambda _seq: None, on_state=lambda _state: None
         )
-        self.journal.start()
         self.inbox = Inbox(
             clock, len(today.plan.points), np.zeros(99, dtype=np.bool_), lambda: None
         )
         self.engine = Engine(today.plan)
         self.pipeline = Pipeline(self.engine, self.inbox, self.journal, [], [], config.digest)
         t_ns = self.inbox.stamp()
+        self.rows = self.engine.start(t_ns, recovered.snapshot).rows
+        self.journal.start()
         self.journal.put_rows(recovered.rows)
         text = config.file.read_text(encoding="utf-8")
         data = {
@@ -72,7 +73,6 @@ class Running:
         start = {"digest": config.digest, "clock_proved": True}
         start["until_ns"] = recovered.last_t_ns or 0
         self.journal.put_record("start", t_ns, start)
-        self.rows = self.engine.start(t_ns, recovered.snapshot).rows
         self.journal.put_rows(self.rows)
 
     def sample(self, point: str, value: float, quality: int = Quality.GOOD) -> None:
@@ -179,7 +179,7 @@ reset = RESET
     _in_alarm(run)
     run.stop()
     for limit, reset in (("1.4", "0.8"), ("1.2", "0.9")):
-        with pytest.raises(LoosenedError, match="own .in force. gets a looser limit"):
+        with pytest.raises(LoosenedError, match=r"own .in force. gets a looser limit"):
             Running(small_site(tmp_path, text(limit, reset)), run.clock)
     again = Running(small_site(tmp_path, text("1.1", "0.7")), run.clock)
     assert again.state("own") == run.state("own")

@@ -87,13 +87,21 @@ class Trace:
 class Plant:
     """One site; use `plant` to make it."""
 
-    def __init__(self, folder: Path, broker: Mosquitto, scenario: str, **changes: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        broker: Mosquitto,
+        scenario: str,
+        edit: Callable[[str], str],
+        **changes: str,
+    ) -> None:
         self.folder = folder
         self.broker = broker
         self.token, line = new_token("operator", "tester")
         (folder / "tokens").write_text(line + "\n", encoding="utf-8")
         self.file = folder / "config.toml"
-        self.file.write_text(site_text(folder, broker.port, **changes), encoding="utf-8")
+        text = edit(site_text(folder, broker.port, **changes))
+        self.file.write_text(text, encoding="utf-8")
         self.config: Config = config_file.load(self.file)
         self.site: Site = build(self.config)
         chosen = load_scenario(scenario) if scenario else None
@@ -140,6 +148,10 @@ class Plant:
     async def start_services(self) -> None:
         """Start the services; wait until the API answers."""
         self.services = await self._process("services")
+        await self.api_answers()
+
+    async def api_answers(self) -> None:
+        """Wait until the API answers."""
         api = self.config.api
 
         async def answers() -> bool:
@@ -224,12 +236,17 @@ class Plant:
 
 
 @asynccontextmanager
-async def plant(folder: Path, scenario: str = "", **changes: str) -> AsyncIterator[Plant]:
-    """Run a site's pretend mine and broker; core and services are started by the test."""
+async def plant(
+    folder: Path, scenario: str = "", edit: Callable[[str], str] = str, **changes: str
+) -> AsyncIterator[Plant]:
+    """Run a site's pretend mine and broker; core and services are started by the test.
+
+    `edit` may change the text of the configuration; `changes` replace lines by their key.
+    """
     broker = Mosquitto(folder)
     await broker.start()
     try:
-        site = Plant(folder, broker, scenario, **changes)
+        site = Plant(folder, broker, scenario, edit, **changes)
         async with asyncio.TaskGroup() as group:
             tasks = await site.run_mine(group)
             try:

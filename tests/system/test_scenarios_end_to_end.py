@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ async def play(name: str, folder: Path) -> None:
                 outputs = outputs_of(site, expect)
                 assert outputs, f"no output answers {expect.demand} in {expect.zone}"
                 for output in outputs:
-                    await site.until(lambda o=output: site.coil(o), f"{output} is on")
+                    await site.until(partial(site.coil, output), f"{output} is on")
         events = await recorded(site)
         raised = {e["rule"] for e in events if e["from_state"] != e["to_state"]}
         assert {e.alarm for e in expects} <= raised
