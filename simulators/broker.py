@@ -24,7 +24,7 @@ from amqtt.contexts import (  # type: ignore[import-untyped]
 )
 
 _PLUGINS: Final = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
-_NOISY: Final = ("amqtt", "transitions")
+_NOISY: Final = ("amqtt", "transitions", "asyncio")
 
 
 async def serve(host: str, port: int) -> None:

@@ -21,6 +21,7 @@ from simulators.faults import OnTheWire
 from simulators.world import MQTT_LINK, World
 
 _RECONNECT_S: Final = 0.5
+_HEAR_WHY_S: Final = 0.05
 T = TypeVar("T")
 _MUTE: Final = logging.getLogger("firedamp.simulators.mqtt")
 _MUTE.setLevel(logging.CRITICAL + 1)  # a broker that goes away is what these nodes are for
@@ -144,7 +145,12 @@ class MqttNodes:
         """Run a part until it ends or the broker has gone."""
         with contextlib.suppress(aiomqtt.MqttError):
             async with client:
-                await part(client)
+                try:
+                    await part(client)
+                except aiomqtt.MqttError:
+                    # Hear why, or the client complains later that nobody wanted to know.
+                    await _listen_until(client, asyncio.get_running_loop().time() + _HEAR_WHY_S)
+                    raise
         _give_way()
 
     async def _publish(self, client: aiomqtt.Client, device: DeviceConfig) -> None:
