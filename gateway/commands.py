@@ -196,7 +196,8 @@ class CommandServer:
             self._waiting.pop(ticket)
             return _no("too many commands are waiting; try again")
         try:
-            reply = await asyncio.wait_for(answer, REPLY_WITHIN_S)
+            async with asyncio.timeout(REPLY_WITHIN_S):
+                reply = await answer
         except TimeoutError:
             self._waiting.pop(ticket, None)
             return _no(

@@ -49,6 +49,7 @@ CLOCK_FAULT_S: Final = 60.0
 SERVICES_SILENT_S: Final = 15.0
 LINK_GRACE_NS: Final = 5_000_000_000
 CLOSE_WITHIN_S: Final = 5.0
+ASK_TO_END: Final = 20
 
 
 @dataclass(slots=True)
@@ -312,8 +313,7 @@ class Core:
                 tasks += self._supervised(group)
                 waiting = group.create_task(stop.wait(), name="stop")
                 await waiting
-                for task in tasks:
-                    task.cancel()
+                await _end(tasks)
         finally:
             t_ns = self.inbox.stamp()
             self.pipeline.keep_snapshot(t_ns)
@@ -336,6 +336,21 @@ class Core:
                 self.health.say(name, works=works, reason=reason)
 
         return say
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended.
+
+    `asyncio.wait_for` of Python 3.11, which libraries use, can swallow a cancellation that comes
+    at the moment its future is done.
+    """
+    for _ in range(ASK_TO_END):
+        for task in tasks:
+            task.cancel()
+        _, left = await asyncio.wait(tasks, timeout=0.25)
+        if not left:
+            return
+    LOG.error("these parts do not end: %s", ", ".join(t.get_name() for t in tasks if not t.done()))
 
 
 def _capacity(site: Site) -> int:
