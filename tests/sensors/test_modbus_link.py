@@ -212,7 +212,7 @@ async def test_a_dead_unit_does_not_take_the_others(server: HostileServer) -> No
         parked = asked[start:].count(2)
         server.script = honest
         await until(lambda: heard.good(20) >= 2)
-    # Parked, it costs a few probes while the others were read 40 times; answering, it is read again.
+    # Parked, it costs a few probes while the others are read 40 times; then it is read again.
     assert parked <= 20
     assert heard.values(10) == {1e3}
     assert heard.values(30) == {3e3}
