@@ -57,6 +57,7 @@ class AlarmStates:
         "until",
         "acked_at",
         "since",
+        "raised_at",
         "last_seq",
         "moved_seq",
         "value",
@@ -76,6 +77,7 @@ class AlarmStates:
         self.until = np.full(n, NEVER, dtype=np.int64)
         self.acked_at = np.full(n, NEVER, dtype=np.int64)
         self.since = np.zeros(n, dtype=np.int64)
+        self.raised_at = np.zeros(n, dtype=np.int64)
         self.last_seq = np.zeros(n, dtype=np.int64)
         self.moved_seq = np.zeros(n, dtype=np.int64)
         self.value = np.full(n, np.nan)
@@ -102,6 +104,8 @@ class AlarmStates:
         if after != before:
             self.since[alarm] = t_ns
             self.acked_at[alarm] = t_ns if after == State.ACKED else NEVER
+            if after in (State.NORMAL, State.UNACKED):
+                self.acked_by.pop(self.specs[alarm].id, None)
             if after not in (State.SHELVED, State.OUT_OF_SERVICE):
                 self.until[alarm] = NEVER
         self._write(t_ns, alarm, before, after, was=was, now=now, why=why)
@@ -116,6 +120,8 @@ class AlarmStates:
             return False
         if event == Event.RAISE:
             self.value[alarm] = np.nan if why.value is None else why.value
+            if self.state[alarm] == State.NORMAL:
+                self.raised_at[alarm] = t_ns
         self.move(t_ns, alarm, after, why, condition=condition)
         return True
 

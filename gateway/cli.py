@@ -12,7 +12,7 @@ import sys
 from collections.abc import Coroutine
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -39,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Gas and ventilation monitoring gateway. Supervisory only: the hardware lock-outs remain.",
 )
+END_WITHIN_S: Final = 15.0
 cli_orders.add_to(app)
 
 
@@ -94,6 +95,7 @@ def _run_both(config: Path, tokens: Path | None) -> int:
     core = subprocess.Popen([*command, "core"])  # noqa: S603 - our own program
     services = subprocess.Popen([*command, "services"])  # noqa: S603
     stopping = False
+    waited_s = 0.0
 
     def stop(_number: int, _frame: object) -> None:
         nonlocal stopping
@@ -109,6 +111,10 @@ def _run_both(config: Path, tokens: Path | None) -> int:
             code = core.wait(timeout=pause_s)
             break
         except subprocess.TimeoutExpired:
+            waited_s += pause_s if stopping else 0.0
+            if waited_s > END_WITHIN_S:
+                ERR.print("the core does not end by itself", highlight=False)
+                core.kill()
             if services.poll() is not None and not stopping:
                 ERR.print("services ended; starting them again", highlight=False)
                 services = subprocess.Popen([*command, "services"])  # noqa: S603

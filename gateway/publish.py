@@ -68,6 +68,7 @@ def columns(
         "alarm_condition": states.condition.astype(np.uint8),
         "alarm_in_force": states.in_force().astype(np.uint8),
         "alarm_since_ns": states.since,
+        "alarm_raised_ns": states.raised_at,
         "alarm_last_seq": states.last_seq,
         "alarm_value": states.value,
         "alarm_until_ns": states.until,

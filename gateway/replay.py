@@ -10,9 +10,11 @@ import csv
 import gzip
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -24,7 +26,9 @@ from alarms.plan import Plan
 from gateway.journal_reader import JournalReader
 from gateway.recovery import Redo
 from sensors.frame import Batch
+from sensors.freshness import NEVER
 from sensors.quality import Quality
+from sensors.source_time import parse_source_time
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -59,7 +63,6 @@ class CsvReadings:
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path = path
         self.index = plan.points.index
-        self.ignored: set[str] = set()
 
     def _fail(self, line: int, what: str) -> ReadingsFileError:
         return ReadingsFileError(f"{self.path}:{line}: {what}")
@@ -82,28 +85,24 @@ class CsvReadings:
                         1, f"first column must be 'time' (ISO 8601 or seconds), got {header[:1]}"
                     )
                 long = header[1:3] == ["point", "value"]
+                if not long and not self.index.keys() & set(header[1:]):
+                    raise self._fail(1, "no column is a point of the configuration")
                 read = self._long if long else self._wide
                 for line, cells in enumerate(rows, start=2):
                     if cells:
                         yield from read(line, header, cells)
-        except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
             message = f"{self.path}: cannot be read as CSV or CSV.gz: {error}"
             raise ReadingsFileError(message) from error
 
     def _time(self, line: int, text: str) -> int:
-        try:
-            return round(float(text) * 1e9) if "." not in text else _decimal_ns(text)
-        except ValueError:
-            pass
-        try:
-            at = datetime.fromisoformat(text)
-        except ValueError:
-            remedy = "use ISO 8601 with offset (2026-02-01T08:00:00Z) or seconds"
-            raise self._fail(line, f"column 'time': {text!r} is not a time; {remedy}") from None
-        if at.tzinfo is None:
-            raise self._fail(line, f"column 'time': {text!r} has no UTC offset; add Z or +08:00")
-        whole = at.replace(microsecond=0)
-        return int(whole.timestamp()) * 1_000_000_000 + at.microsecond * 1_000
+        t_ns = _seconds_ns(text)
+        if t_ns is None:
+            t_ns = parse_source_time(text.strip())
+        if t_ns is None or not -NEVER < t_ns < NEVER:
+            remedy = "use seconds, or ISO 8601 with an offset such as 2026-02-01T08:00:00Z"
+            raise self._fail(line, f"column 'time': {text!r} is not a time; {remedy}")
+        return t_ns
 
     def _long(self, line: int, header: list[str], cells: list[str]) -> Iterator[Reading]:
         if len(cells) < 3:  # noqa: PLR2004 - time, point, value
@@ -114,7 +113,7 @@ class CsvReadings:
         value, quality = _value(cells[2])
         if len(header) > 3 and header[3] == "quality" and len(cells) > 3 and cells[3]:  # noqa: PLR2004
             word = cells[3].strip()
-            if word not in Quality.__members__:
+            if word not in Quality.__members__ or word == "LATE":
                 raise self._fail(
                     line,
                     f"column 'quality': {word!r} is not one of {', '.join(Quality.__members__)}",
@@ -128,9 +127,7 @@ class CsvReadings:
             raise self._fail(line, f"has {len(cells)} cells, the header has {len(header)}")
         for column, text in zip(header[1:], cells[1:], strict=True):
             point = self.index.get(column)
-            if point is None:
-                self.ignored.add(column)
-            elif text.strip():
+            if point is not None and text.strip():
                 value, quality = _value(text)
                 yield Reading(t_ns, point, value, quality, line)
 
@@ -143,15 +140,13 @@ def _value(text: str) -> tuple[float, int]:
         return float("nan"), Quality.DECODE_ERROR
 
 
-def _decimal_ns(text: str) -> int:
-    """Return decimal seconds as ns exactly: a float has no room for 19 digits."""
-    number = float(text)  # raises ValueError for what is no number
-    whole, _, fraction = text.strip().partition(".")
-    if not fraction.isdigit() or not whole.lstrip("+-").isdigit():
-        return round(number * 1e9)
-    ns = int(whole) * 1_000_000_000
-    part = int(fraction[:9].ljust(9, "0"))
-    return ns - part if whole.startswith("-") else ns + part
+def _seconds_ns(text: str) -> int | None:
+    """Return decimal seconds as ns exactly, None for what is none: a float has no 19 digits."""
+    try:
+        seconds = Decimal(text.strip())
+        return round(seconds * 1_000_000_000) if seconds.is_finite() else None
+    except (InvalidOperation, OverflowError):
+        return None
 
 
 def replay_csv(paths: Sequence[Path], plan: Plan) -> Iterator[tuple[int, list[Row]]]:
@@ -178,8 +173,6 @@ def replay_csv(paths: Sequence[Path], plan: Plan) -> Iterator[tuple[int, list[Ro
                 waiting = []
             stamp = reading.t_ns
             waiting.append(reading)
-        if readings.ignored and len(readings.ignored) == len(plan.points):
-            raise ReadingsFileError(f"{path}: no column is a point of the configuration")
     if stamp is not None:
         yield stamp, engine.step(stamp, _batch(waiting)).rows
 

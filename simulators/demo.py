@@ -123,7 +123,7 @@ def run_demo(config: Config, path: Path, scenario: str) -> int:
 
 def _ended(part: subprocess.Popen[bytes]) -> int:
     try:
-        return part.wait(timeout=15)
+        return part.wait(timeout=30)
     except subprocess.TimeoutExpired:
         part.kill()
         return part.wait()

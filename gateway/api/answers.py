@@ -112,8 +112,9 @@ class AlarmAnswer(TypedDict):
     """One alarm; `committed` false: its last change is not yet on disk.
 
     `priority` 1: people must leave; 2: power must be cut, or ALARM; 3: ALERT; F: no trust in a
-    measurement. `now` is the present value of its only point; `since` the time of its last change
-    of state, `until` the end of a shelf or of being out of service.
+    measurement. `now` is the present value of its only point; `raised` the time it was raised
+    from NORMAL, and `age_s` the time from then; `since` the time of its last change of state,
+    `until` the end of a shelf or of being out of service.
     """
 
     id: str
@@ -135,6 +136,7 @@ class AlarmAnswer(TypedDict):
     value_at_alarm: float | None
     now: Reading | None
     limit: LimitAnswer | None
+    raised: str | None
     since: str | None
     age_s: float | None
     until: str | None

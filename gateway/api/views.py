@@ -152,6 +152,8 @@ def _alarm(pic: Picture, index: int) -> AlarmAnswer:
     only = spec.points[0] if len(spec.points) == 1 else None
     about = None if only is None else plan.points.specs[only]
     since = int(columns["alarm_since_ns"][index])
+    raised = int(columns["alarm_raised_ns"][index])
+    begun = raised or since
     seq = int(columns["alarm_last_seq"][index])
     ack = pic.meta["acks"].get(spec.id)
     return {
@@ -174,8 +176,9 @@ def _alarm(pic: Picture, index: int) -> AlarmAnswer:
         "value_at_alarm": finite(columns["alarm_value"][index]),
         "now": None if only is None else pic.reading(only),
         "limit": pic.book.limits.get(spec.id),
+        "raised": pic.wall(raised),
         "since": pic.wall(since),
-        "age_s": round(max(pic.t_ns - since, 0) / 1e9, 1) if since > 0 else None,
+        "age_s": round(max(pic.t_ns - begun, 0) / 1e9, 1) if begun > 0 else None,
         "until": pic.wall(int(columns["alarm_until_ns"][index])),
         "ack": {"actor": str(ack["actor"]), "time": pic.wall(int(ack["t_ns"]))} if ack else None,
         "guidance": spec.guidance,

@@ -59,6 +59,19 @@ def site_text(folder: Path, broker_port: int, **changes: str) -> str:
     return text
 
 
+def with_sink(url: str) -> Callable[[str], str]:
+    """Return an edit that switches the sink on, as a person would: by taking the # away."""
+
+    def edit(text: str) -> str:
+        head, table = text.split("# [influxdb]")
+        table = re.sub(r"^# (\w+ = )", r"\1", table, flags=re.MULTILINE)
+        table = re.sub(r"^token_file = .*\n", "", table, flags=re.MULTILINE)
+        table = re.sub(r'^url = "[^"]*"', f'url = "{url}"', table, flags=re.MULTILINE)
+        return f"{head}[influxdb]{table}"
+
+    return edit
+
+
 @dataclass
 class Trace:
     """Every change of a controller's coils: (loop time, coil, state)."""

@@ -1,4 +1,4 @@
-"""Every scenario on real TCP and a real broker: wire to coil, API and journal.
+"""Every scenario on real TCP and a real broker: wire to coil, API, journal, time series.
 
 Each must raise what its file expects, switch the outputs of the zones concerned, and leave
 a journal that gives the same events when it is replayed. The quiet day must raise nothing.
@@ -19,7 +19,8 @@ from alarms.alarm_table import alarm_table
 from alarms.plan import Demand
 from gateway.journal_reader import JournalReader
 from simulators.scenario import Expectation, load_scenario, scenario_names
-from tests.system.plant import ROOT, Plant, plant
+from tests.system.plant import ROOT, Plant, plant, with_sink
+from tests.system.time_series_servers import Server, victoria_metrics
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -78,6 +79,22 @@ async def recorded(site: Plant) -> list[dict[str, Any]]:
     return events
 
 
+async def in_time_series(server: Server, rules: dict[int, str]) -> None:
+    """Wait until the time-series server has these events, by number and rule."""
+    async with asyncio.timeout(60):
+        while True:
+            await server.get("/internal/force_flush")
+            answer = await server.get("/api/v1/export", **{"match[]": "event_seq"})
+            found: dict[int, str] = {}
+            for line in answer.splitlines():
+                series = orjson.loads(line)
+                rule = series["metric"].get("rule", "")
+                found |= {int(seq): rule for seq in series["values"]}
+            if rules.items() <= found.items():
+                return
+            await asyncio.sleep(0.2)
+
+
 async def verdict(site: Plant) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "verify", str(site.config.journal.path)),
@@ -109,7 +126,10 @@ def test_every_scenario_is_played() -> None:
 async def play(name: str, folder: Path) -> None:
     expects = load_scenario(name).expects
     assert expects, "a scenario that expects nothing shows nothing"
-    async with plant(folder, name) as site:
+    async with (
+        victoria_metrics(folder) as server,
+        plant(folder, name, with_sink(server.url)) as site,
+    ):
         await site.start_core()
         await site.start_services()
         loop = asyncio.get_running_loop()
@@ -131,6 +151,7 @@ async def play(name: str, folder: Path) -> None:
         alarms = await site.get("/api/v1/alarms")
         listed = alarms["alarms"] if isinstance(alarms, dict) else alarms
         assert {e.alarm for e in expects} <= {a["id"] for a in listed}
+        await in_time_series(server, {e["seq"]: e["rule"] for e in events if e["rule"]})
         await site.end()
         made = await replayed(site)
         reader = JournalReader(site.config.journal.path)

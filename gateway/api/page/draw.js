@@ -78,7 +78,7 @@ function changeAlarm(tr, alarm, now) {
   if (!alarm.committed) notes.push(say("uncommitted"));
   if (aside && alarm.until) notes.push(say("until", { time: words.clock(alarm.until, { today: now }) }));
   put(cell(tr, "state"), [say(`state.${alarm.state}`), ...notes].join("; "));
-  put(cell(tr, "since"), `${words.clock(alarm.since, { today: now })} (${words.span(alarm.age_s)})`);
+  put(cell(tr, "since"), `${words.clock(alarm.raised ?? alarm.since, { today: now })} (${words.span(alarm.age_s)})`);
   put(cell(tr, "place"), alarm.zone === "all" ? say("all") : alarm.zone_name || alarm.zone);
   put(cell(tr, "what"), whatText(alarm));
   const unit = alarm.now ? alarm.now.unit : "";

@@ -172,6 +172,7 @@ class LiveMine:
             "alarm_condition": np.zeros(a, dtype=np.uint8),
             "alarm_in_force": np.zeros(a, dtype=np.uint8),
             "alarm_since_ns": np.zeros(a, dtype=np.int64),
+            "alarm_raised_ns": np.zeros(a, dtype=np.int64),
             "alarm_last_seq": np.zeros(a, dtype=np.int64),
             "alarm_value": np.full(a, np.nan),
             "alarm_until_ns": np.full(a, NEVER, dtype=np.int64),

@@ -186,6 +186,7 @@ def test_an_alarm_says_what_it_was_what_it_is_and_what_to_do() -> None:
         "value_at_alarm": 1.55,
         "now": shown(live).reading(GAS),
         "limit": book().limits["T1.gas/withdraw"],
+        "raised": None,
         "since": "2026-11-22T23:59:50.000Z",
         "age_s": 10.0,
         "until": None,
