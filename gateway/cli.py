@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -26,8 +25,10 @@ from gateway.terminal import (
     REFUSED,
     WRONG_INPUT,
     ConfigOption,
+    end_with_the_reader,
     fail,
     load,
+    log_from_a_thread,
 )
 
 # Each command loads what it needs when it runs: the core must be up again in a moment after a
@@ -47,13 +48,15 @@ def _run_async(main: Coroutine[Any, Any, None]) -> None:
     from alarms.restart import LoosenedError  # noqa: PLC0415
     from gateway.folders import AlreadyRunningError  # noqa: PLC0415
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    finish_log = log_from_a_thread()
     try:
         asyncio.run(main)
     except (AlreadyRunningError, LoosenedError) as error:
         raise fail(WRONG_INPUT, str(error)) from None
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+    finally:
+        finish_log()
 
 
 @app.command()
@@ -135,6 +138,7 @@ def check(
     """Validate a configuration, look for what endangers life, and compute worst-case times."""
     from gateway import lint  # noqa: PLC0415
 
+    end_with_the_reader()
     try:
         loaded = config_file.load(config)
         report = lint.check(loaded)
@@ -218,6 +222,7 @@ def replay_command(
     """Send recorded data through the same engine and write the events that come out."""
     from gateway import replay, site  # noqa: PLC0415
 
+    end_with_the_reader()
     factor = _speed(speed)
     journal = len(files) == 1 and files[0].is_dir()
     source = (
@@ -277,6 +282,7 @@ def verify(
     """Check a journal: files, digests, numbers, and whether its inputs give its events."""
     from gateway.verify import verify_journal  # noqa: PLC0415
 
+    end_with_the_reader()
     folder = journal or load(config).journal.path
     report = verify_journal(folder)
     for line in report.lines:
@@ -302,7 +308,5 @@ def break_something(
 
 def main() -> None:
     """Entry point."""
-    # A broken pipe (`firedamp replay ... | head`) is no error worth a traceback.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     app()

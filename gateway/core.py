@@ -12,6 +12,7 @@ import logging
 import random
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ from gateway.config import Config
 from gateway.folders import hold_lock, live_path
 from gateway.inbox import Inbox
 from gateway.journal import JournalState, JournalWriter
-from gateway.live_state import LiveWriter
+from gateway.live_state import LiveStateFullError, LiveWriter
 from gateway.pipeline import Pipeline
 from gateway.recovery import Recovered, recover
 from gateway.site import Site, build
@@ -89,7 +90,7 @@ class Core:
             self.engine, self.inbox, self.journal, self.actuators, site.peer_zones, config.digest
         )
         self.links = self._links()
-        self.live = LiveWriter(live_path(config), _capacity(site))
+        self.live = self._live_writer()
         self.commands = CommandServer(
             config.commands.socket,
             config.commands.operators,
@@ -150,6 +151,15 @@ class Core:
         if recovered.note:
             LOG.warning("%s", recovered.note)
         self.pipeline.pump()
+
+    def _live_writer(self) -> LiveWriter | None:
+        try:
+            return LiveWriter(live_path(self.config), _capacity(self.site))
+        except OSError as error:
+            # Blind, but alive: status and page will say so by themselves.
+            LOG.error("no live state: %s", error)  # noqa: TRY400 - the message says it all
+            self.health.say("live", works=False, reason=str(error))
+            return None
 
     def _modbus_outputs(self, link: str) -> ModbusOutputs | None:
         outputs = self.site.coil_outputs.get(link, ())
@@ -273,6 +283,8 @@ class Core:
         return points, values
 
     def _publish(self, t_ns: int) -> None:
+        if self.live is None:
+            return
         required = self.pipeline.required
         changed = required != self._was_required
         self.output_since[changed] = t_ns
@@ -295,7 +307,10 @@ class Core:
             health=self.health,
             peers=peers,
         )
-        self.live.publish(meta, arrays)
+        try:
+            self.live.publish(meta, arrays)
+        except LiveStateFullError as error:
+            self.health.say("live", works=False, reason=str(error))
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; then keep the last state and close the journal.
@@ -318,7 +333,8 @@ class Core:
             t_ns = self.inbox.stamp()
             self.pipeline.keep_snapshot(t_ns)
             self.journal.close(CLOSE_WITHIN_S)
-            self.live.close()
+            if self.live is not None:
+                self.live.close()
 
     def _supervised(self, group: asyncio.TaskGroup) -> Sequence[asyncio.Task[None]]:
         parts: list[tuple[str, Callable[[], Any]]] = [
@@ -370,8 +386,10 @@ async def run(config: Config) -> None:
     LoosenedError
         If the configuration would remove or loosen an alarm in force.
     """
-    lock = hold_lock(config.journal.path, "core")
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold_lock(config.journal.path, "core"))
+        except OSError as error:
+            # A disk that cannot be written must not keep the alarm path from starting.
+            LOG.error("no lock against a second core: %s", error)  # noqa: TRY400
         await Core(config, build(config)).run()
-    finally:
-        lock.close()

@@ -1,4 +1,4 @@
-"""Where the processes of one site meet on the disk: the live state, and one lock a process."""
+"""Where the processes of one site meet: the live state, and one lock a process."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ class AlreadyRunningError(RuntimeError):
 
 
 def live_path(config: Config) -> Path:
-    """Return where the core maps its live state."""
-    return config.journal.path / "live.state"
+    """Return where the core maps its live state: beside its socket, not beside the journal.
+
+    Writing to a mapped page of a frozen disk waits. Where the socket is in memory (``/run``), the
+    disk cannot stop the alarm path.
+    """
+    return config.commands.socket.with_suffix(".live")
 
 
 def services_folder(config: Config) -> Path:

@@ -17,7 +17,6 @@ from alarms.events import Command, Row
 from alarms.plan import Plan
 from gateway import config_file, site
 from gateway.config import Config
-from gateway.config_errors import ConfigErrors
 from gateway.journal_files import repair
 from gateway.journal_reader import JournalReader
 from gateway.site import Site
@@ -143,7 +142,7 @@ def _redone(reader: JournalReader, today: Site) -> Recovered:
     note = ""
     try:
         engine, rows = _redo(reader)
-    except (ValueError, KeyError, TypeError, ConfigErrors) as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError, AssertionError) as error:
         note = f"the journal could not be redone ({error}); alarms stand as their last events say"
         engine, rows = _from_rows(reader, today), []
     # Behind a file that was set aside, numbers go on from higher up: none is used twice.
@@ -188,7 +187,7 @@ def _from_rows(reader: JournalReader, today: Site) -> Engine:
     redo = Redo(reader)
     try:
         redo.from_snapshot()
-    except (ValueError, KeyError, TypeError, ConfigErrors):
+    except (ValueError, LookupError, TypeError):
         redo.engine = None
     engine = redo.engine if redo.engine is not None else Engine(today.plan)
     restart.follow(engine, list(_events(reader, engine.states.seq)))

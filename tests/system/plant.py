@@ -237,6 +237,7 @@ class Plant:
 
     async def end(self) -> None:
         """End what still runs, by its process id."""
+        self.live.close()
         for process in (self.core, self.services):
             if process is not None and process.returncode is None:
                 process.terminate()
