@@ -29,7 +29,7 @@ from simulators.faults import OnTheWire  # noqa: E402
 from tests.system.plant import Plant, plant  # noqa: E402
 
 POINT, OUTPUT, LINK = "T1-101.gas", "siren-LW101", ("outputs-east", 1)
-RAISES_A_PHASE = 60
+RAISES_A_PHASE = 25
 CLIENTS = 64
 PHASES = ("idle", "64 clients") * 3
 SETTLE_S = 0.35

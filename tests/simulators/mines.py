@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from gateway.config import (
 )
 from gateway.config_file import load
 from simulators import run_mine
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,12 +49,8 @@ def small(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listened on a moment ago, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Ports of 127.0.0.1 that nobody listens on."""
+    return [free_port() for _ in range(count)]
 
 
 def on_free_ports(config: Config) -> Config:

@@ -36,7 +36,8 @@ from simulators.run import _tick, _units
 from simulators.scenario import load_scenario
 from simulators.siren_plc import SirenPlc
 from simulators.world import World
-from tests.system.mosquitto import Mosquitto, free_port, until
+from tests.ports import free_port
+from tests.system.mosquitto import Mosquitto, until
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 

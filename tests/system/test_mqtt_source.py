@@ -15,8 +15,9 @@ from sensors.collectors.mqtt import MqttSource
 from sensors.collectors.topic_queue import TopicQueue
 from sensors.payloads import BrokerSpec
 from sensors.quality import Quality
+from tests.ports import free_port
 from tests.system.certificates import Authority
-from tests.system.mosquitto import free_port, mosquitto, until
+from tests.system.mosquitto import mosquitto, until
 from tests.system.mqtt_bench import (
     CH4,
     CO,

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 
-from tests.system.mosquitto import free_port
+from tests.ports import free_port
 
 _INFLUX_CONFIG = """
 reporting-disabled = true

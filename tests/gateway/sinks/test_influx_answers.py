@@ -21,7 +21,8 @@ from tests.gateway.sinks.made_journal import (
     fill,
     readings_of,
 )
-from tests.system.mosquitto import free_port, until
+from tests.ports import free_port
+from tests.system.mosquitto import until
 
 KEPT = [301, 302, 401, 403, 404, 405, 408, 409, 500, 502, 504, 200]
 
