@@ -17,7 +17,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Real servers, clients, a browser and disks that the tests run against; `command:package` pairs.
 TOOLS := mosquitto:mosquitto mosquitto_pub:mosquitto-clients victoria-metrics:victoria-metrics \
          influxd:influxdb mbpoll:mbpoll chromium:chromium mount:mount mkfs.ext4:e2fsprogs \
-         fsfreeze:util-linux
+         fsfreeze:util-linux wrk:wrk
 
 help:
 	@echo "make setup   .venv with everything that 'firedamp run' needs"
@@ -36,14 +36,14 @@ setup:
 	if [ -e "$$stamp" ] && [ -x $(VENV)/bin/firedamp ] && $(PY) -c '' 2>/dev/null; then exit 0; fi
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make setup PYTHON=python3.11" >&2; exit 1; }
+	if [ "$$(id -u)" = 0 ]; then
+	  apt-get -qq update
+	  apt-get -qq install -y --no-install-recommends python3-venv >/dev/null
+	fi
 	if ! $(PIP) --version >/dev/null 2>&1; then
 	  echo "Making $(VENV) ..."
-	  if ! $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1; then
-	    [ "$$(id -u)" = 0 ] || { echo "$(PYTHON) -m venv fails. As root: apt-get install python3-venv" >&2; exit 1; }
-	    apt-get -qq update
-	    apt-get -qq install -y --no-install-recommends python3-venv >/dev/null
-	    $(PYTHON) -m venv --clear $(VENV)
-	  fi
+	  $(PYTHON) -m venv --clear $(VENV) \
+	    || { echo "$(PYTHON) -m venv fails. As root: apt-get install python3-venv" >&2; exit 1; }
 	fi
 	echo "Installing the locked packages ..."
 	$(PIP) install --quiet --require-hashes --no-deps -r requirements.txt
@@ -63,18 +63,23 @@ setup-dev: setup
 # Packages of Debian. Some start a service when installed; a policy that says "no" (101) prevents
 # it for as long as the installation runs, since the tests start their own servers on free ports.
 setup-system:
-	@missing=()
-	for pair in $(TOOLS); do command -v "$${pair%%:*}" >/dev/null || missing+=("$${pair##*:}"); done
-	if [ "$${#missing[@]}" = 0 ]; then exit 0; fi
-	echo "Installing $${missing[*]} ..."
-	[ "$$(id -u)" = 0 ] || { echo "The tests need: apt-get install $${missing[*]} (as root)" >&2; exit 1; }
+	@packages=(); missing=()
+	for pair in $(TOOLS); do
+	  packages+=("$${pair##*:}")
+	  command -v "$${pair%%:*}" >/dev/null || missing+=("$${pair##*:}")
+	done
+	if [ "$$(id -u)" != 0 ]; then
+	  [ "$${#missing[@]}" = 0 ] && exit 0
+	  echo "The tests need: apt-get install $${missing[*]} (as root)" >&2; exit 1
+	fi
+	echo "Debian packages of the tests: $${packages[*]}"
 	if [ ! -e /usr/sbin/policy-rc.d ]; then
 	  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 	  printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
 	  chmod 755 /usr/sbin/policy-rc.d
 	fi
 	log=$$(mktemp)
-	if ! { apt-get -qq update && apt-get -qq install -y --no-install-recommends "$${missing[@]}"; } >"$$log" 2>&1; then
+	if ! { apt-get -qq update && apt-get -qq install -y --no-install-recommends "$${packages[@]}"; } >"$$log" 2>&1; then
 	  cat "$$log" >&2
 	  exit 1
 	fi
@@ -99,10 +104,8 @@ test: lint setup-system
 	@$(VENV)/bin/pytest -q --ignore=tests/system
 	$(VENV)/bin/pytest -q tests/system
 
-bench: setup
-	@for script in bench/*.py; do
-	  if grep -q __main__ "$$script"; then echo "== $$script"; $(PY) "$$script"; fi
-	done
+bench: setup-dev setup-system
+	@for script in hot_path journal historian alarm_latency; do echo "== $$script"; $(PY) bench/$$script.py; done
 
 # --- upkeep -------------------------------------------------------------------------------------
 

@@ -44,6 +44,14 @@ END_WITHIN_S: Final = 15.0
 cli_orders.add_to(app)
 
 
+def _said(errors: BaseExceptionGroup[BaseException]) -> set[str]:
+    """Return the words of all errors in a group of groups."""
+    said: set[str] = set()
+    for error in errors.exceptions:
+        said |= _said(error) if isinstance(error, BaseExceptionGroup) else {str(error)}
+    return said
+
+
 def _run_async(main: Coroutine[Any, Any, None]) -> None:
     from alarms.restart import LoosenedError  # noqa: PLC0415
     from gateway.folders import AlreadyRunningError  # noqa: PLC0415
@@ -55,6 +63,12 @@ def _run_async(main: Coroutine[Any, Any, None]) -> None:
         raise fail(WRONG_INPUT, str(error)) from None
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+    except BaseExceptionGroup as errors:
+        # A port that is taken, a folder that cannot be written: said in words, without a trace.
+        known, other = errors.split(OSError)
+        if other is not None or known is None:
+            raise
+        raise fail(REFUSED, "; ".join(sorted(_said(known)))) from None
     finally:
         finish_log()
 
@@ -158,6 +172,17 @@ def check(
         raise typer.Exit(WRONG_INPUT)
 
 
+def _known(scenario: str) -> None:
+    """End with the list of scenarios where there is none of that name."""
+    from simulators.scenario import load_scenario  # noqa: PLC0415 - production never loads it
+
+    try:
+        if scenario:
+            load_scenario(scenario)
+    except ValueError as error:
+        raise fail(WRONG_INPUT, str(error)) from None
+
+
 @app.command()
 def simulate(
     config: ConfigOption = DEFAULT_CONFIG,
@@ -173,6 +198,7 @@ def simulate(
     from simulators.run import run_mine  # noqa: PLC0415 - production never loads it
 
     loaded = load(config)
+    _known(scenario)
     _run_async(run_mine(loaded, scenario or None, speed, seed, control=control, own_broker=broker))
 
 
@@ -184,6 +210,7 @@ def demo(
     """Run everything on this machine: broker, pretend mine, gateway, API and page."""
     from simulators.demo import run_demo  # noqa: PLC0415 - production never loads it
 
+    _known(scenario)
     raise typer.Exit(run_demo(load(config), config, scenario))
 
 
