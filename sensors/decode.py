@@ -108,8 +108,10 @@ def _raw(decoder: DeviceDecoder, words: NDArray[np.uint16]) -> NDArray[np.float6
     second = np.where(decoder.swap, second.byteswap(), second)
     pair = (first.astype(np.uint32) << np.uint32(16)) | second
     raw = ((first & decoder.mask) >> decoder.shift).astype(np.float64)
-    for kind, rows in decoder.kinds:
-        raw[rows] = _NUMBERS[kind](first[rows], pair[rows])
+    # A signalling NaN is a NaN like any other, and no reason for a warning.
+    with np.errstate(invalid="ignore"):
+        for kind, rows in decoder.kinds:
+            raw[rows] = _NUMBERS[kind](first[rows], pair[rows])
     return raw
 
 

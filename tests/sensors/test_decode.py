@@ -171,6 +171,16 @@ def test_lel_becomes_vol_only_on_a_configured_basis() -> None:
     assert decode(decoder, image)[0] == pytest.approx([4.4])
 
 
+@pytest.mark.parametrize("words", [(0x7FA0, 0x0001), (0xFF80, 0x0001), (0x7FC0, 0x0000)])
+def test_a_signalling_nan_is_a_nan_and_no_warning(words: tuple[int, int]) -> None:
+    decoder = compile_device(spec_of(), device(GAS))
+    image = decoder.image()
+    image.words[:], image.failed[:] = words, Quality.GOOD
+    value, quality = decode(decoder, image)
+    assert np.isnan(value).all()
+    assert quality.tolist() == [Quality.DECODE_ERROR]
+
+
 def test_unit_codes_of_which_none_can_be_used_are_refused_at_start() -> None:
     code = UnitCode(Register("holding", 9, "uint16"), {1: "mm", 2: "degC"})
     with pytest.raises(ValueError, match=r"points\.gas: no conversion from mm to %vol"):
