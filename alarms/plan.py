@@ -87,7 +87,8 @@ class TrendRule:
     samples that span at least half the window; false again at a good sample whose slope is
     ``< reset_per_min``. Good: may set and clear. A sample's time is the earlier of its source
     time and its stamp; the window is (t - window, t], t the time of the newest good sample. Pairs
-    of samples at one instant have no slope.
+    of samples at one instant have no slope. More than 512 samples (or twice `min_samples`) in
+    the window are thinned (`alarms.trends.thinned`).
     """
 
     id: str

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alarms.events import Row, State
-from alarms.plan import LimitRule
+from alarms.plan import Level, LimitRule
 from alarms.snapshot import Snapshot
+from sensors.freshness import NEVER
 
 if TYPE_CHECKING:
     from alarms.engine import Engine
@@ -137,6 +138,7 @@ def restore(engine: Engine, data: bytes) -> None:
     _refuse_loosening(engine, saved)
     for group, (holder, names, columns) in _groups(engine).items():
         saved.columns(group, names, columns).into(holder)
+    _count_out(engine)  # anew: what an OUT takes out of service may be other points today
     engine.t_ns = saved.t_ns
     engine.states.seq = saved.seq
     engine.states.acked_by = dict(saved.small["acked_by"])
@@ -153,11 +155,18 @@ def restore(engine: Engine, data: bytes) -> None:
     )
 
 
+def _count_out(engine: Engine) -> None:
+    """Count for each point the alarms that are out of service and take it out with them."""
+    engine.out_count.fill(0)
+    for alarm in np.flatnonzero(engine.states.state == int(State.OUT_OF_SERVICE)).tolist():
+        engine.out_count[list(engine.alarms[alarm].points)] += 1
+
+
 def follow(engine: Engine, rows: Sequence[Row]) -> None:
     """Set the lifecycle of alarms from event rows alone, where nothing better is left.
 
     Clocks and measured conditions are unknown then; an alarm that was active counts as true
-    until a sample clears it.
+    until a sample clears it. So are the ends of shelves and OUTs: these end at once.
     """
     states = engine.states
     for row in rows:
@@ -168,9 +177,25 @@ def follow(engine: Engine, rows: Sequence[Row]) -> None:
             continue
         state = State[row.to_state]
         states.state[alarm] = state
-        states.condition[alarm] = state in (State.UNACKED, State.ACKED)
+        # A plain alarm on the shelf keeps its level while its condition is true.
+        shelved_true = state == State.SHELVED and row.to_level != Level.NORMAL.name
+        states.condition[alarm] = state in (State.UNACKED, State.ACKED) or shelved_true
         states.last_seq[alarm] = states.moved_seq[alarm] = row.seq
+        if row.from_state == row.to_state:
+            continue
         states.since[alarm] = row.t_ns
+        states.acked_at[alarm] = row.t_ns if state == State.ACKED else NEVER
+        paused = state in (State.SHELVED, State.OUT_OF_SERVICE)
+        states.until[alarm] = row.t_ns if paused else NEVER
+        if row.from_state == State.NORMAL.name:
+            states.raised_at[alarm] = row.t_ns
+        if row.rule == "ladder/sections":
+            # First stop to reset: an acknowledgement does not give the mine's minutes anew.
+            if row.from_state == State.LATCHED.name and state == State.NORMAL:
+                engine.ladder.forget()
+            elif state == State.UNACKED and engine.ladder.first_stop == NEVER:
+                engine.ladder.first_stop = row.t_ns
+    _count_out(engine)
     _conditions_from_states(engine)
 
 
@@ -192,5 +217,3 @@ def _conditions_from_states(engine: Engine) -> None:
             holder[at] = condition
         if spec.kind == "lost" and condition:
             engine.loss.lost_since[at] = states.since[alarm]
-        if spec.id == "ladder/sections" and states.state[alarm] != State.NORMAL:
-            engine.ladder.first_stop = int(states.since[alarm])

@@ -8,6 +8,7 @@ so that one spike cannot order an evacuation. Irregular sampling and gaps are al
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,16 @@ from alarms.plan import TrendRule
 from sensors.freshness import Freshness
 from sensors.quality import MAY_CLEAR
 
-_NS_PER_MIN = 60e9
+Sample = tuple[int, float]
+"""Time [ns] and value."""
+
+_NS_PER_MIN: Final = 60e9
+
+MOST_SAMPLES: Final = 512
+"""Samples in a window; the work for one more grows with their square.
+
+A sensor that sends faster than it should must not stop the alarm path: when there would be more,
+they are thinned to even distances in time (see `thinned`)."""
 
 
 def theil_sen_per_min(t_ns: NDArray[np.int64], value: NDArray[np.float64]) -> float:
@@ -30,13 +40,28 @@ def theil_sen_per_min(t_ns: NDArray[np.int64], value: NDArray[np.float64]) -> fl
     value : float64 (n,)
         Finite values.
     """
-    first, second = np.triu_indices(len(t_ns), k=1)
-    dt = t_ns[second] - t_ns[first]
+    dt = t_ns - t_ns[:, None]
     apart = dt > 0
     if not apart.any():
         return float("nan")
-    rise = value[second][apart] - value[first][apart]
-    return float(np.median(rise / (dt[apart] / _NS_PER_MIN)))
+    rise = value - value[:, None]
+    return float(np.median(rise[apart] / (dt[apart] / _NS_PER_MIN)))
+
+
+def thinned(samples: list[Sample], rule: TrendRule, most: int) -> list[Sample]:
+    """Return no more than about half of `most` samples, with the oldest and the newest.
+
+    None closer to the one before it than half of `most` are in a whole window; or, where that
+    left too few for the rule, every second one.
+    """
+    apart = round(rule.window_s * 1e9) // (most // 2)
+    kept = samples[:1]
+    for sample in samples[1:-1]:
+        if sample[0] - kept[-1][0] >= apart:
+            kept.append(sample)
+    if len(kept) + 1 < rule.min_samples:
+        kept = samples[:-1:2]
+    return [*kept, samples[-1]]
 
 
 class TrendState:
@@ -46,7 +71,8 @@ class TrendState:
         self.rules = rules
         self.condition = np.zeros(len(rules), dtype=np.bool_)
         self.slope = np.full(len(rules), np.nan)
-        self.window: tuple[deque[tuple[int, float]], ...] = tuple(deque() for _ in rules)
+        self.most = [max(MOST_SAMPLES, 2 * rule.min_samples) for rule in rules]
+        self.window: tuple[deque[Sample], ...] = tuple(deque() for _ in rules)
         self.rules_of: dict[int, list[int]] = {}
         for i, rule in enumerate(rules):
             self.rules_of.setdefault(rule.point, []).append(i)
@@ -64,6 +90,10 @@ class TrendState:
     def _sample(self, i: int, t_ns: int, value: float) -> None:
         rule, window = self.rules[i], self.window[i]
         window.append((t_ns, value))
+        if len(window) > self.most[i]:
+            kept = thinned(list(window), rule, self.most[i])
+            window.clear()
+            window.extend(kept)
         oldest = t_ns - round(rule.window_s * 1e9)
         while window[0][0] <= oldest:
             window.popleft()

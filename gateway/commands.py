@@ -12,6 +12,7 @@ import os
 import pwd
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from gateway.pipeline import Reply
 LINE_LIMIT: Final = 65_536
 TEXT_LIMIT: Final = 1_000
 REPLY_WITHIN_S: Final = 30.0
+CALLERS_A_USER: Final = 32
+REPORTED: Final = ("sink",)
+"""What the services process may speak for; the core knows all else by itself."""
 PERSON_KINDS: Final = tuple(k for k in get_args(CommandKind) if k != "found")
 
 Answer = dict[str, Any]
@@ -40,10 +44,14 @@ class Caller:
     user: str
 
 
-def _caller(writer: asyncio.StreamWriter) -> Caller:
+def _uid(writer: asyncio.StreamWriter) -> int:
     sock: socket.socket = writer.get_extra_info("socket")
     size = struct.calcsize("3i")
     _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(uid)
+
+
+def _caller(uid: int) -> Caller:
     try:
         return Caller(uid, pwd.getpwuid(uid).pw_name)
     except KeyError:
@@ -55,6 +63,11 @@ def _text(request: Answer, key: str) -> str:
     if not isinstance(value, str) or len(value) > TEXT_LIMIT or "\0" in value:
         message = f"{key}: a text of at most {TEXT_LIMIT} characters is needed"
         raise RequestError(message)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # half a character: JSON can hold it, UTF-8 cannot
+        message = f"{key}: not a text ({error.reason})"
+        raise RequestError(message) from error
     return value.strip()
 
 
@@ -124,6 +137,8 @@ class CommandServer:
         self._on_health = on_health
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._ticket = 0
+        self._callers: Counter[int] = Counter()
+        self._naming: dict[int, asyncio.Lock] = {}
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -144,8 +159,16 @@ class CommandServer:
             waiting.set_result(reply)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        caller = _caller(writer)
+        """Answer line by line; one user's connections are bounded, for files are too."""
+        uid = _uid(writer)
+        self._callers[uid] += 1
         try:
+            if self._callers[uid] > CALLERS_A_USER:
+                return
+            # In a thread, one for a user: a directory service that does not answer must neither
+            # stop the loop nor take all threads.
+            async with self._naming.setdefault(uid, asyncio.Lock()):
+                caller = await asyncio.to_thread(_caller, uid)
             while line := await reader.readline():
                 answer = await self._answer(line, caller)
                 writer.write(json.dumps(answer).encode() + b"\n")
@@ -154,6 +177,7 @@ class CommandServer:
             # A line over the limit, or a caller that went away: nothing to answer.
             pass
         finally:
+            self._callers[uid] -= 1
             writer.close()
 
     def _may(self, caller: Caller) -> bool:
@@ -182,6 +206,8 @@ class CommandServer:
 
     def _health(self, request: Answer) -> Answer:
         part, fine = _text(request, "part"), request.get("ok")
+        if part not in REPORTED:
+            return _no(f"part: one of {', '.join(REPORTED)} is needed")
         if not isinstance(fine, bool):
             return _no("ok: true or false is needed")
         self._on_health(part, fine, _text(request, "reason"))

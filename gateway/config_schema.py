@@ -142,7 +142,7 @@ class RuleTable(Table):
     rise_per_min: Annotated[float, Field(gt=0)] = ABSENT
     reset_per_min: float = ABSENT
     window_s: Annotated[float, Field(ge=1, le=86_400)] = ABSENT
-    min_samples: Annotated[int, Field(ge=2, le=10_000)] = ABSENT
+    min_samples: Annotated[int, Field(ge=2, le=256)] = ABSENT
     guidance: Text = ABSENT
 
 

@@ -34,6 +34,7 @@ from gateway.pipeline import Pipeline
 from gateway.recovery import Recovered, recover
 from gateway.site import Site, build
 from gateway.supervise import keep_running
+from gateway.watch import Watch
 from sensors.collectors.modbus import ModbusLink
 from sensors.collectors.mqtt import MqttSource
 from sensors.device_types import load_types
@@ -44,11 +45,6 @@ from sensors.quantities import QUANTITIES
 
 LOG: Final = logging.getLogger("firedamp.core")
 TICK_S: Final = 0.1
-HEALTH_EVERY_S: Final = 1.0
-CLOCK_STEP_NS: Final = 500_000_000
-CLOCK_FAULT_S: Final = 60.0
-SERVICES_SILENT_S: Final = 15.0
-LINK_GRACE_NS: Final = 5_000_000_000
 CLOSE_WITHIN_S: Final = 5.0
 ASK_TO_END: Final = 20
 
@@ -90,6 +86,9 @@ class Core:
             self.engine, self.inbox, self.journal, self.actuators, site.peer_zones, config.digest
         )
         self.links = self._links()
+        self.watch = Watch(
+            self.health, self.clock, self.inbox, self.journal, self.links, site.health_points
+        )
         self.live = self._live_writer()
         self.commands = CommandServer(
             config.commands.socket,
@@ -103,11 +102,8 @@ class Core:
         self.pipeline.on_reply = self.commands.reply
         self.output_since = np.zeros(len(plan.outputs), dtype=np.int64)
         self._was_required = self.pipeline.required.copy()
-        self._service_seen: dict[str, float] = {}
         if config.influxdb is None:
             self.health.say("sink", works=True, reason="no [influxdb]")
-        self._clock_fault_until = 0.0 if self.clock.proved else float("inf")
-        self._folded = 0
         self.started_t_ns = 0
         self._start(recovered)
 
@@ -115,7 +111,7 @@ class Core:
 
     def _start(self, recovered: Recovered) -> None:
         """Write what the crash left unwritten, then the configuration, the start and its rows."""
-        t_ns = self.started_t_ns = self.inbox.stamp()
+        t_ns = self.started_t_ns = self.watch.started_t_ns = self.inbox.stamp()
         proved = self.clock.proved
         # First of all: a configuration that is refused must leave no start in the journal.
         result = self.engine.start(t_ns, recovered.snapshot, clock_proved=proved)
@@ -192,8 +188,10 @@ class Core:
         Found on without a reason: the pump runs at once, so that the first write keeps it on.
         """
         if on and not self.pipeline.required[output]:
-            name = self.site.plan.outputs[output].id
-            self.inbox.order(Command("found", name, "gateway"), 0)
+            found = Command("found", self.site.plan.outputs[output].id, "gateway")
+            if not self.inbox.order(found, 0):
+                self.pipeline.pump()  # too many commands waited: now none does
+                self.inbox.order(found, 0)
             self.pipeline.pump()
 
     def _agreement(self, output: int, agrees: bool | None) -> None:
@@ -209,14 +207,10 @@ class Core:
         self.loop.call_soon_threadsafe(self.pipeline.committed)
 
     def _journal_state(self, state: JournalState) -> None:
-        self.loop.call_soon_threadsafe(self._note_journal, state)
-
-    def _note_journal(self, state: JournalState) -> None:
-        self.health.say("journal", works=state.ok, reason=state.reason)
+        self.loop.call_soon_threadsafe(self.watch.say_journal, state)
 
     def _service_health(self, part: str, works: bool, reason: str) -> None:
-        self._service_seen[part] = self.loop.time()
-        self.health.say(part, works=works, reason=reason)
+        self.watch.say_service(part, self.loop.time(), works=works, reason=reason)
 
     # --- the running parts
 
@@ -230,57 +224,6 @@ class Core:
                     await self.wake.wait()
             except TimeoutError:
                 continue
-
-    async def watch(self) -> None:
-        """Once a second: the gateway's own health as readings, and steps of the wall clock."""
-        while True:
-            self._look_at_clock()
-            self._look_at_parts()
-            points, values = self._health_readings()
-            if points:
-                self.inbox.put(Batch.of(points, values))
-            await asyncio.sleep(HEALTH_EVERY_S)
-
-    def _look_at_clock(self) -> None:
-        step_ns = self.clock.step_ns()
-        if abs(step_ns) > CLOCK_STEP_NS:
-            self.clock.anchor()
-            self.inbox.offset_ns = self.clock.offset_ns
-            data = {"step_ns": step_ns, "offset_ns": self.clock.offset_ns}
-            self.journal.put_record("clock_step", self.inbox.stamp(), data)
-            self._clock_fault_until = self.loop.time() + CLOCK_FAULT_S
-            self.health.say(
-                "clock", works=False, reason=f"the clock was stepped {step_ns / 1e9:g} s"
-            )
-        elif self.loop.time() >= self._clock_fault_until or self.clock.offset_ns > 0:
-            self.health.say("clock", works=True)
-        elif not self.clock.proved:
-            self.health.say("clock", works=False, reason="the wall clock is behind the journal")
-
-    def _look_at_parts(self) -> None:
-        self._note_journal(self.journal.state())
-        grew = self.inbox.folded > self._folded
-        self._folded = self.inbox.folded
-        self.health.say("inbox", works=not grew, reason="samples were folded" if grew else "")
-        for part, seen in self._service_seen.items():
-            if self.loop.time() - seen > SERVICES_SILENT_S:
-                self.health.say(part, works=False, reason="the services process is silent")
-        starting = self.clock.now_ns() - self.started_t_ns < LINK_GRACE_NS
-        for link in self.links:
-            # A link that has not connected yet is unknown, so nothing is said of it at first.
-            if link.status.connected or not starting:
-                works, reason = link.status.connected, link.status.last_error
-                self.health.say(f"link.{link.name}", works=works, reason=reason)
-
-    def _health_readings(self) -> tuple[list[int], list[float]]:
-        points, values = [], []
-        for name, point in self.site.health_points.items():
-            part = name.removeprefix("gateway.")
-            known = self.health.parts.get(part)
-            if known is not None:
-                points.append(point)
-                values.append(float(known[0]))
-        return points, values
 
     def _publish(self, t_ns: int) -> None:
         if self.live is None:
@@ -329,9 +272,9 @@ class Core:
                 waiting = group.create_task(stop.wait(), name="stop")
                 await waiting
                 await _end(tasks)
+            # Only here: an evaluation that broke off leaves a memory that nobody should trust.
+            self.pipeline.keep_snapshot(self.inbox.stamp())
         finally:
-            t_ns = self.inbox.stamp()
-            self.pipeline.keep_snapshot(t_ns)
             self.journal.close(CLOSE_WITHIN_S)
             if self.live is not None:
                 self.live.close()
@@ -340,7 +283,7 @@ class Core:
         parts: list[tuple[str, Callable[[], Any]]] = [
             (f"link {link.name}", link.run) for link in self.links
         ]
-        parts += [("commands", self.commands.run), ("watch", self.watch)]
+        parts += [("commands", self.commands.run), ("watch", self.watch.run)]
         return [
             group.create_task(keep_running(name, part, self._part_state(name), self.rng), name=name)
             for name, part in parts

@@ -175,15 +175,17 @@ class JournalReader:
             self._points[key] = tuple(json.loads(whole[0][1]))
         return self._points[key]
 
-    def last_t_ns(self) -> int:
-        """Return the newest stamp in the journal [ns]; 0 in a new one."""
+    def last_t_ns(self, *, readings: bool = True) -> int:
+        """Return the newest stamp in the journal [ns], or in its events alone; 0 in a new one."""
         with self._lock:
             stamps = [
                 *self._events.rows("SELECT t_ns FROM events ORDER BY seq DESC LIMIT 1"),
                 *self._events.rows("SELECT max(t_ns) FROM records"),
                 *self._events.rows("SELECT max(t_ns) FROM snapshots"),
-                *self._readings.rows("SELECT t_last FROM readings ORDER BY seq DESC LIMIT 1"),
             ]
+            if readings:
+                newest = "SELECT t_last FROM readings ORDER BY seq DESC LIMIT 1"
+                stamps += self._readings.rows(newest)
         return max((t for (t,) in stamps if t is not None), default=0)
 
     def inputs_after(

@@ -13,6 +13,7 @@ the payload: ``length of index, index as JSON, columns one after the other``. Li
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import struct
@@ -176,12 +177,14 @@ class LiveReader:
 
 def _packed(meta: Json, arrays: Mapping[str, Array]) -> bytes:
     columns = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    index = orjson.dumps(
-        {
-            "meta": meta,
-            "columns": [[name, a.dtype.str, list(a.shape)] for name, a in columns.items()],
-        }
-    )
+    about = {
+        "meta": meta,
+        "columns": [[name, a.dtype.str, list(a.shape)] for name, a in columns.items()],
+    }
+    try:
+        index = orjson.dumps(about)
+    except TypeError:  # a text from outside that UTF-8 cannot hold, or a number of 65 bits
+        index = json.dumps(about, ensure_ascii=False, default=str).encode("utf-8", "replace")
     return b"".join((_U64.pack(len(index)), index, *(a.tobytes() for a in columns.values())))
 
 

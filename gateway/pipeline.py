@@ -102,9 +102,25 @@ class Pipeline:
         self._beats: Beats = [(0, False) for _ in peer_zones]
         self._snapshot_due = 0
         self._publish_due = 0
+        self._pumping = False
 
     def pump(self) -> None:
-        """Take everything that waits, or let time pass; act first, then record."""
+        """Take everything that waits, or let time pass; act first, then record.
+
+        Raises
+        ------
+        RuntimeError
+            If the pump before this one broke off, whoever ran it: the engine is then between two
+            states, and only a restart from the journal helps.
+        """
+        if self._pumping:
+            message = "an evaluation broke off; a restart redoes it from the journal"
+            raise RuntimeError(message)
+        self._pumping = True
+        self._pump()
+        self._pumping = False
+
+    def _pump(self) -> None:
         entries = self.inbox.drain()
         for entry in entries:
             self._take(entry)

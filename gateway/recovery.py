@@ -22,6 +22,7 @@ from gateway.journal_reader import JournalReader
 from gateway.site import Site
 
 PAGE: Final = 500
+_BROKEN: Final = (ValueError, LookupError, TypeError, ArithmeticError, AssertionError)
 
 
 class NoJournalError(ValueError):
@@ -126,23 +127,30 @@ def recover(config: Config, today: Site) -> Recovered:
     reader = JournalReader(config.journal.path)
     try:
         repaired = "; ".join(repair(config.journal.path))
+    except (sqlite3.Error, OSError) as error:
+        repaired = f"the journal cannot be repaired ({error})"
+    try:
         found = _redone(reader, today)
     except (sqlite3.Error, OSError) as error:
         note = f"the journal cannot be read ({error}); alarms start anew"
-        return Recovered(None, None, [], note)
+        found = Recovered(None, None, [], note)
     finally:
         reader.close()
     return replace(found, note="; ".join(filter(None, (repaired, found.note))))
 
 
 def _redone(reader: JournalReader, today: Site) -> Recovered:
-    last_t_ns, last_seq = reader.last_t_ns(), reader.last_event_seq()
+    last_seq = reader.last_event_seq()
+    try:
+        last_t_ns = reader.last_t_ns()
+    except (sqlite3.Error, OSError):  # of the readings: the events must be readable
+        last_t_ns = reader.last_t_ns(readings=False)
     if last_t_ns == 0:
         return Recovered(None, None, [], "")
     note = ""
     try:
         engine, rows = _redo(reader)
-    except (ValueError, LookupError, TypeError, ArithmeticError, AssertionError) as error:
+    except (*_BROKEN, sqlite3.Error, OSError) as error:
         note = f"the journal could not be redone ({error}); alarms stand as their last events say"
         engine, rows = _from_rows(reader, today), []
     # Behind a file that was set aside, numbers go on from higher up: none is used twice.
@@ -187,7 +195,7 @@ def _from_rows(reader: JournalReader, today: Site) -> Engine:
     redo = Redo(reader)
     try:
         redo.from_snapshot()
-    except (ValueError, LookupError, TypeError):
+    except _BROKEN:
         redo.engine = None
     engine = redo.engine if redo.engine is not None else Engine(today.plan)
     restart.follow(engine, list(_events(reader, engine.states.seq)))

@@ -16,8 +16,9 @@ from alarms.plan import (
     Level,
     TrendRule,
 )
+from alarms.trends import MOST_SAMPLES, thinned
 from sensors.quality import Quality
-from tests.alarms.hand import Mine, limit, sample
+from tests.alarms.hand import Mine, limit, ns, sample
 
 WITHDRAW = ((Demand.WITHDRAW, ()),)
 CUT = ((Demand.CUT_POWER, ()),)
@@ -294,3 +295,28 @@ def test_a_trend_falls_only_below_its_own_reset() -> None:
         "3 7s rise: UNACKED>RETURNED_UNACKED ALERT>NORMAL [] 0.25 GOOD <1",
         "4 7s zone z: ALERT>NORMAL [] <3",
     ]
+
+
+def test_a_sensor_that_sends_too_fast_keeps_its_trend_and_no_more_than_so_many_samples() -> None:
+    rule = TrendRule("rise", 0, 6.0, 1.0, 8.0, 3, Level.ALERT)
+    mine = Mine(trends=[rule])
+    said: list[str] = []
+    most = 0
+    for n in range(700):  # 100 a second, 6/min
+        said += mine.at(1 + n / 100, 0.1 + n / 1000)
+        most = max(most, len(mine.engine.trends.window[0]))
+    assert most == MOST_SAMPLES
+    assert said == ["1 5s rise: NORMAL>UNACKED NORMAL>ALERT [] 0.5 GOOD <0", said[-1]]
+    times = [t for t, _ in mine.engine.trends.window[0]]
+    assert times == sorted(times)
+    assert times[0] == ns(1)
+    assert times[-1] == ns("7.99")
+
+
+def test_a_crowd_is_thinned_to_even_distances_but_not_below_what_the_rule_needs() -> None:
+    even = TrendRule("rise", 0, 6.0, 1.0, 8.0, 3, Level.ALERT)
+    crowd = [(n * 10**7, float(n)) for n in range(400)] + [(6 * 10**9, 1.0), (7 * 10**9, 2.0)]
+    kept = thinned(crowd, even, 8)
+    assert [t / 1e9 for t, _ in kept] == [0.0, 2.0, 6.0, 7.0]
+    many = TrendRule("rise", 0, 6.0, 1.0, 8.0, 100, Level.ALERT)
+    assert len(thinned(crowd, many, 200)) >= 100

@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import pwd
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from alarms.events import Command
-from gateway.commands import Caller, CommandServer, RequestError, ask, command_from
+from gateway.commands import (
+    CALLERS_A_USER,
+    Caller,
+    CommandServer,
+    RequestError,
+    ask,
+    command_from,
+)
 from gateway.pipeline import Reply
 
 ME = Caller(1000, "operator1")
@@ -84,6 +93,9 @@ async def test_a_refusal_comes_back_with_its_reason(core: Core) -> None:
         (b'{"kind": "shelve", "target": "x", "for_s": true}\n', "for_s: a number between 0"),
         (b'{"kind": "shelve", "target": "x", "for_s": NaN}\n', "for_s: a number between 0"),
         (b'{"kind": "health", "part": "sink", "ok": 1}\n', "ok: true or false"),
+        (b'{"kind": "health", "part": "journal", "ok": true}\n', "part: one of sink"),
+        (b'{"kind": "health", "part": "sink", "ok": false, "reason": "\\ud800"}\n', "not a text"),
+        (b'{"kind": "ack", "target": "x", "name": "\\udc80"}\n', "name: not a text"),
         (b"[" * 20_000 + b"\n", "not a JSON object"),
         (b"\xff\xfe\n", "not a JSON object"),
     ],
@@ -97,6 +109,7 @@ async def test_bad_requests_are_answered_and_change_nothing(
     assert answer["accepted"] is False
     assert says in answer["reason"]
     assert core.commands == []
+    assert core.health == []
     # The same connection still works.
     writer.write(b'{"kind": "ack", "target": "x", "seen_seq": 3}\n')
     assert json.loads(await reader.readline())["accepted"] is True
@@ -123,6 +136,38 @@ async def test_health_of_the_services_is_taken(core: Core) -> None:
     request = {"kind": "health", "part": "sink", "ok": False, "reason": "401"}
     assert (await ask(socket_of(core), request))["accepted"] is True
     assert core.health == [("sink", False, "401")]
+
+
+async def test_idle_callers_of_one_user_are_bounded(core: Core) -> None:
+    idle = [await asyncio.open_unix_connection(str(socket_of(core))) for _ in range(CALLERS_A_USER)]
+    with pytest.raises(ConnectionError):
+        await ask(socket_of(core), {"kind": "ack", "target": "x"})
+    idle[0][1].close()
+    while True:  # as soon as the server has seen that
+        try:
+            answer = await ask(socket_of(core), {"kind": "ack", "target": "x"})
+        except ConnectionError:
+            continue
+        break
+    assert answer["accepted"] is True
+    for _, writer in idle:
+        writer.close()
+
+
+async def test_a_directory_that_does_not_answer_does_not_stop_the_loop(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, turns = threading.Event(), 0
+    lookup = pwd.getpwuid
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: answers.wait(60) and lookup(uid))
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(ask(socket_of(core), {"kind": "ack", "target": "x"}))
+        for _ in range(50):  # the loop turns while the lookup stands
+            await asyncio.sleep(0.001)
+            turns += not asked.done()
+        answers.set()
+    assert turns == 50
+    assert asked.result()["accepted"] is True
 
 
 async def test_nobody_home(tmp_path: Path) -> None:

@@ -48,6 +48,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "live"
 
 
+def test_a_text_that_utf8_cannot_hold_does_not_end_the_publication(path: Path) -> None:
+    """What a broker, a host name or a caller says must not take the alarm path down."""
+    writer = LiveWriter(path, 100_000)
+    meta = {"links": [{"last_error": "half \ud800 a character, \u74e6"}], "n": 2**70}
+    writer.publish(meta, {"value": np.array([0.5])})
+    state = LiveReader(path).read()
+    assert state is not None
+    assert state.meta["links"][0]["last_error"] == "half ? a character, \u74e6"
+    assert state.arrays["value"].tolist() == [0.5]
+
+
 def test_what_was_published_is_read(path: Path) -> None:
     writer = LiveWriter(path, 100_000)
     arrays = {

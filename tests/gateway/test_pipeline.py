@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from alarms.engine import Engine
 from alarms.events import Command, Row
@@ -172,3 +173,21 @@ def test_samples_that_wait_together_are_stepped_one_after_the_other() -> None:
     pipeline.pump()
     assert [what for kind, what in log.take() if kind == "rows"] == [["w", ""], ["w"]]
     assert pipeline.required.tolist() == [True]
+
+
+def test_after_an_evaluation_that_broke_off_nothing_is_evaluated_any_more() -> None:
+    """Also where a link's task ran it, in which an exception only restarts the link."""
+    pipeline, inbox, clock, _, _ = running()
+    publish = pipeline.on_publish
+
+    def breaks(_t_ns: int) -> None:
+        raise ZeroDivisionError
+
+    pipeline.on_publish = breaks
+    clock.t_ns = S
+    inbox.put(Batch.of(0, 0.2))
+    with pytest.raises(ZeroDivisionError):
+        pipeline.pump()
+    pipeline.on_publish = publish
+    with pytest.raises(RuntimeError, match="broke off"):
+        pipeline.pump()

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from alarms.engine import Engine
 from gateway.journal_files import GENERATION_STEP
 from gateway.journal_reader import JournalReader
 from gateway.recovery import recover
-from tests.gateway.test_recovery import HandClock, Running, _in_alarm, recorded, small_site
+from tests.gateway.test_recovery import ALARM, HandClock, Running, _in_alarm, recorded, small_site
 
 
 def in_alarm(folder: Path) -> tuple[HandClock, int]:
@@ -77,3 +78,19 @@ def test_start_over_a_folder_that_cannot_be_read_says_so_and_runs(tmp_path: Path
     recovered = recover(today.config, today)
     assert "cannot be read" in recovered.note
     assert recovered.snapshot is None
+
+
+def test_what_is_in_force_survives_readings_that_the_disk_does_not_give(tmp_path: Path) -> None:
+    clock, before = in_alarm(tmp_path)
+    file = tmp_path / "journal" / "readings.db"
+    file.unlink()
+    for rest in ("-wal", "-shm"):
+        file.with_name(file.name + rest).unlink(missing_ok=True)
+    file.mkdir()
+    today = small_site(tmp_path)
+    recovered = recover(today.config, today)
+    assert "alarms stand as their last events say" in recovered.note
+    engine = Engine(today.plan)
+    engine.start(clock.t_ns + 1, recovered.snapshot)
+    assert engine.states.state[engine.states.index[ALARM]] == before
+    assert engine.effects.outputs.tolist() == [True]
