@@ -33,12 +33,15 @@ class UnitTurn:
         Failed polls in a row.
     probe_s : float
         Present time between probes [s]; grows while it stays dead.
+    rest_until_s : float
+        Until when the others have the link to themselves after its last failure [s].
     """
 
     poll_s: float
     due_s: float = 0.0
     failures: int = 0
     probe_s: float = 0.0
+    rest_until_s: float = float("-inf")
 
     @property
     def parked(self) -> bool:
@@ -54,9 +57,10 @@ class UnitTurn:
             self.due_s = max(self.due_s + self.poll_s, now_s)
         self.failures, self.probe_s = 0, 0.0
 
-    def failed(self, now_s: float) -> None:
-        """Note a poll or probe without an answer."""
+    def failed(self, now_s: float, took_s: float = 0.0) -> None:
+        """Note a poll or probe without an answer, and how long it took of everybody's time."""
         self.failures += 1
+        self.rest_until_s = now_s + took_s
         if self.parked:
             self.probe_s = min(max(2.0 * self.probe_s, self.poll_s), PROBE_CAP_S)
             self.due_s = now_s + self.probe_s
@@ -67,18 +71,24 @@ class UnitTurn:
 def next_turn(turns: Sequence[UnitTurn], now_s: float, probe_s: float) -> int:
     """Return which turn is next; it may not be due yet.
 
-    Of the living units that are due, the earliest deadline. A parked one has its turn when none of
-    the living falls due while its probe may take up to `probe_s` [s], or when it has waited for
-    `PROBE_CAP_S`.
+    Of the living units that are due, the earliest deadline. One that did not answer last time has
+    its turn when none of the living is due, or when it is late by its period; a parked one when
+    none of the living falls due while its probe may take up to `probe_s` [s], or when it has waited
+    for `PROBE_CAP_S`. But after each failure the living have as long to themselves as it took:
+    with half a cable dead the dead alone would fill all the time there is.
     """
-    living = [n for n, turn in enumerate(turns) if not turn.parked]
+    living = [n for n, turn in enumerate(turns) if turn.failures == 0]
     due = [n for n in living if turns[n].due_s <= now_s]
     free_s = min((turns[n].due_s for n in living), default=float("inf"))
+    fits = not due and free_s >= now_s + probe_s
+    rested = not due or now_s >= max(turn.rest_until_s for turn in turns)
+    overdue = []
     for n, turn in enumerate(turns):
-        waited_s = now_s - turn.due_s
-        fits = not due and free_s >= now_s + probe_s
-        if turn.parked and waited_s >= (0.0 if fits else PROBE_CAP_S):
-            return n
+        patience_s = PROBE_CAP_S if turn.parked else 0.0 if not due else turn.poll_s
+        if turn.failures and rested and now_s - turn.due_s >= (0.0 if fits else patience_s):
+            overdue.append(n)
+    if overdue:
+        return min(overdue, key=lambda n: turns[n].due_s)
     if due:
         return min(due, key=lambda n: turns[n].due_s + turns[n].poll_s)
     return min(living or range(len(turns)), key=lambda n: turns[n].due_s)

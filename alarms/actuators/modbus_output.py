@@ -37,6 +37,9 @@ MISMATCH_S: Final = 0.25
 RETRY_CAP_S: Final = 5.0
 """Longest time between two tries at a unit that does not answer [s]."""
 
+FIND_TRIES: Final = 3
+"""Tries to read coils that shall be off before they are written unread; on does not wait."""
+
 MOST_COILS: Final = 1968
 """Coils in one write, by the protocol."""
 
@@ -77,7 +80,8 @@ class _Coils:
     """A run of neighbouring coils of one unit that are written together.
 
     `wanted` is empty until there is a state to write. `changed`: it was not written yet. A peer's
-    permissive is a run of one coil that is no output.
+    permissive is a run of one coil that is no output. `ours`: what it is now may be our own
+    writing; before that it has to be read.
     """
 
     unit: int
@@ -91,7 +95,9 @@ class _Coils:
     changed: bool = False
     due_s: float = 0.0
     retry_s: float = 0.0
+    tries: int = 0
     found: bool = False
+    ours: bool = False
     told_unknown: bool = False
 
     def request(self) -> Request:
@@ -111,7 +117,20 @@ class _Coils:
     def failed(self, now_s: float) -> None:
         """Wait longer after each try that was not answered; a change does not wait."""
         self.retry_s = min(max(2.0 * self.retry_s, REFRESH_S), RETRY_CAP_S)
-        self.step, self.due_s = _Step.WRITE, now_s + self.retry_s
+        unread = self.unseen and not any(self.wanted)
+        self.step, self.due_s = _Step.FIND if unread else _Step.WRITE, now_s + self.retry_s
+
+    @property
+    def unseen(self) -> bool:
+        """Outputs of which nobody knows how they were before us."""
+        return bool(self.outputs) and not self.found and not self.ours
+
+    @property
+    def urgent(self) -> bool:
+        """A new state that cannot wait; only the first read may come before it."""
+        return self.changed and (
+            self.step is not _Step.FIND or (self.tries > 0 and any(self.wanted))
+        )
 
 
 @dataclass(slots=True)
@@ -197,8 +216,7 @@ class ModbusOutputs:
         self._pending = None
         for coils in self._coils:
             coils.due_s, coils.retry_s = now_s, 0.0
-            never_seen = not coils.found and not coils.written
-            coils.step = _Step.FIND if never_seen and coils.outputs else _Step.WRITE
+            coils.step = _Step.FIND if coils.unseen else _Step.WRITE
         for peer in self._peers:
             peer.proven, peer.due_s = (), now_s
 
@@ -212,22 +230,23 @@ class ModbusOutputs:
         """Return the next request that is due.
 
         What was never read, then changes, then what has to be written again, then the read-backs,
-        then the heartbeats: no siren waits for the proof of another.
+        then the heartbeats: no siren waits for the proof of another. Only another try at a unit
+        that did not answer comes after them: it must not stop the heart of one that does.
         """
         coils = min((c for c in self._coils if self._due_s(c) <= now_s), key=_urgency, default=None)
-        if coils is not None:
-            if coils.changed and coils.step is _Step.VERIFY:
+        peer = next((p for p in self._peers if p.due_s <= now_s and _may_beat(p)), None)
+        if coils is not None and (peer is None or coils.urgent or coils.retry_s == 0.0):
+            if coils.urgent:
                 coils.step = _Step.WRITE
             if coils.step is _Step.WRITE:
                 coils.written, coils.changed = coils.wanted, False
+                coils.ours |= any(coils.wanted)
             self._pending = coils
             return coils.request()
-        for peer in self._peers:
-            if peer.due_s <= now_s and _may_beat(peer):
-                self._pending = peer
-                port = peer.port
-                return Request(WRITE_REGISTER, port.unit, port.heartbeat, 1, (peer.beat,))
-        return None
+        if peer is None:
+            return None
+        self._pending, port = peer, peer.port
+        return Request(WRITE_REGISTER, port.unit, port.heartbeat, 1, (peer.beat,))
 
     def next_due_s(self) -> float:
         """Return when the next request falls due [s]."""
@@ -248,13 +267,17 @@ class ModbusOutputs:
 
     def _answer_coils(self, coils: _Coils, values: tuple[int, ...] | None, now_s: float) -> None:
         if coils.step is _Step.FIND:
+            coils.tries += 1
             self._found(coils, values)
-            coils.step, coils.due_s = _Step.WRITE, now_s
+            if coils.found or any(coils.wanted) or coils.tries >= FIND_TRIES:
+                coils.step, coils.due_s = _Step.WRITE, now_s
+            else:
+                coils.failed(now_s)
         elif values is None:
             self._unknown(coils)
             coils.failed(now_s)
         elif coils.step is _Step.WRITE:
-            coils.retry_s = 0.0
+            coils.retry_s, coils.ours = 0.0, True
             if coils.readback:
                 coils.step, coils.due_s = _Step.VERIFY, now_s
             else:
@@ -299,14 +322,16 @@ class ModbusOutputs:
     def _due_s(self, coils: _Coils) -> float:
         if coils.step is _Step.WRITE and not coils.wanted:
             return np.inf
-        return -np.inf if coils.changed and coils.step is not _Step.FIND else coils.due_s
+        return -np.inf if coils.urgent else coils.due_s
 
 
 def _urgency(coils: _Coils) -> int:
-    if coils.step is _Step.FIND:
+    if coils.step is _Step.FIND and coils.tries == 0:
         return 0
-    if coils.changed:
+    if coils.urgent:
         return 1
+    if coils.retry_s > 0.0:
+        return 4
     return 2 if coils.step is _Step.WRITE else 3
 
 

@@ -156,6 +156,7 @@ class ModbusLink:
             self._silent = 0
             if self._outputs is not None:
                 self._outputs.link_up(self._now_s())
+                await self._write_due(client, whole=True)
             while client.usable and self._silent < SILENT_REQUESTS:
                 await self._work(client)
         finally:
@@ -177,19 +178,31 @@ class ModbusLink:
         write_s = np.inf if self._outputs is None else self._outputs.next_due_s()
         await self._wait_until(min(turn_s, write_s, self._now_s() + 1.0))
 
-    async def _write_due(self, client: ModbusClient) -> None:
-        """Make the requests of the outputs until none is due; they go before every read."""
+    async def _write_due(self, client: ModbusClient, *, whole: bool = False) -> None:
+        """Make the requests of the outputs that are due; they go before every read.
+
+        But outputs that do not answer, or more of them than a slow link can serve, must not keep
+        the reads waiting for ever: these have their turn when a request comes round again, or was
+        not answered (`whole`: not before each was made once). What has changed waits for no read.
+        """
         self._wake.clear()
+        made: set[tuple[int, int, int]] = set()
         while self._outputs is not None and client.usable:
             request = self._outputs.next_request(self._now_s())
             if request is None:
                 return
             reply = await self._ask(client, request)
             self._outputs.answer(request, reply.values, self._now_s())
+            key = (request.function, request.unit, request.address)
+            over = key in made or not (whole or reply.answered)
+            if over and self._outputs.next_due_s() > -np.inf:
+                return
+            if request.values or not reply.answered:
+                made.add(key)
 
     async def _poll(self, client: ModbusClient, unit: _Unit) -> None:
         """Read all of one unit and hand over what came; of a parked unit read one small piece."""
-        probing = unit.turn.parked
+        probing, began_s = unit.turn.parked, self._now_s()
         image = unit.decoder.image()
         self.status.polls += 1
         alive = whole = True
@@ -209,7 +222,7 @@ class ModbusLink:
         if alive:
             unit.turn.succeeded(now_s)
         else:
-            unit.turn.failed(now_s)
+            unit.turn.failed(now_s, now_s - began_s)
         self.status.good += whole
         if np.all(image.failed == Quality.COMMS_LOST):
             self._lose(unit, now_s)

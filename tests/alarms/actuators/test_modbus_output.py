@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from alarms.actuators.modbus_output import (
+    FIND_TRIES,
     HEARTBEAT_S,
     MISMATCH_S,
     REFRESH_S,
@@ -131,6 +132,70 @@ def test_unreadable_at_the_first_try_is_written_anyway() -> None:
     plc.serve(outputs, 0.0)
     assert plc.coils == {0, 1, 5}
     assert told.found == [(0, None), (2, None), (1, None)]  # what it reads now is its own writing
+
+
+def test_a_unit_that_is_away_at_first_is_read_before_it_is_switched_off() -> None:
+    """Its siren may be on for a reason that nobody here remembers."""
+    told, plc = Told(), Plc(coils=(0,))
+    plc.dead = True
+    outputs = told.outputs(SIRENS[:1])
+    outputs.set(OFF, [])
+    outputs.link_up(0.0)
+    for now in range(60):
+        plc.serve(outputs, float(now))
+    assert told.found == [(0, None)]
+    plc.dead = False
+    plc.serve(outputs, 70.0)
+    assert told.found == [(0, None), (0, True)]
+
+
+def test_a_coil_that_can_never_be_read_is_switched_off_after_some_tries() -> None:
+    told, plc = Told(), Plc(coils=(0,))
+    outputs = told.outputs((CoilOutput(0, 9, 0, readback=False),))
+    outputs.set([False], [])
+    outputs.link_up(0.0)
+    reads = 0
+    for now in range(20):
+        while (request := outputs.next_request(float(now))) is not None:
+            reads += request.function == 1
+            obeyed = None if request.function == 1 else plc.obey(request)
+            outputs.answer(request, obeyed, float(now))
+    assert reads == FIND_TRIES
+    assert plc.coils == set()
+
+
+def test_a_siren_is_not_kept_waiting_by_a_coil_that_cannot_be_read() -> None:
+    told, plc = Told(), Plc()
+    outputs = told.outputs(SIRENS[:1])
+    outputs.set(OFF, [])
+    outputs.link_up(0.0)
+    request = outputs.next_request(0.0)
+    assert request == read(0, 1)
+    outputs.answer(request, None, 0.0)
+    assert plc.serve(outputs, 0.1) == []
+    outputs.set([True, False, False], [])
+    assert plc.serve(outputs, 0.2)[0] == Request(5, 9, 0, 1, (1,))
+    assert plc.coils == {0}
+    assert told.found == [(0, None)]
+
+
+def test_a_dead_unit_does_not_stop_the_heart_of_a_living_one() -> None:
+    dead = tuple(CoilOutput(n, 10 + n, 0, readback=True) for n in range(2))
+    outputs, plc = Told().outputs(dead, (PEER,)), Plc()
+    outputs.set([True, True], [(1, True)])
+    outputs.link_up(0.0)
+    beats, now = 0, 0.0
+    while now < 100.0:  # a try takes longer than the longest pause between two tries
+        request = outputs.next_request(now)
+        if request is None:
+            now += 0.1
+        elif request.unit != PEER.unit:
+            now += RETRY_CAP_S + 1.0
+            outputs.answer(request, None, now)
+        else:
+            beats += request.function == 6
+            outputs.answer(request, plc.obey(request), now)
+    assert beats >= 10
 
 
 def test_no_link_at_start_and_found_on_later() -> None:
@@ -390,3 +455,43 @@ async def test_a_coil_that_does_not_obey_is_a_mismatch(server: HostileServer) ->
         await until(lambda: (2, False) in told.agreement and (0, True) in told.agreement)
         server.script = honest
         await until(lambda: (2, True) in told.agreement)
+
+
+async def test_outputs_that_do_not_answer_do_not_keep_the_reads_waiting(
+    server: HostileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A string of dead sirens behind a bridge takes longer to try than the pause between tries."""
+    monkeypatch.setattr("alarms.actuators.modbus_output.REFRESH_S", 0.05)
+    monkeypatch.setattr("alarms.actuators.modbus_output.RETRY_CAP_S", 0.05)
+
+    async def script(ask: Ask, wire: Wire) -> None:
+        if ask.unit < 20:
+            await wire.honest(ask)
+
+    server.script = script
+    sirens = tuple(CoilOutput(n, 20 + n, 0, readback=True) for n in range(3))
+    told = Told()
+    outputs = told.outputs((*sirens, CoilOutput(3, 9, 0, readback=True)))
+    outputs.set([True, True, True, True], [])
+    async with running(link_with(server, outputs, timeout_s=0.2)):
+        await until(lambda: {ask.unit for ask in server.asked if ask.function == 3} == {1, 2})
+        assert (3, True) in told.agreement
+        await until(lambda: sum(ask.function == 3 for ask in server.asked) > 6)
+
+
+async def test_a_silent_socket_with_nothing_but_outputs_is_renewed(
+    server: HostileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alarms.actuators.modbus_output.REFRESH_S", 0.05)
+    monkeypatch.setattr("alarms.actuators.modbus_output.RETRY_CAP_S", 0.05)
+
+    async def script(ask: Ask, wire: Wire) -> None:
+        if wire.number > 1:
+            await wire.honest(ask)
+
+    server.script = script
+    told = Told()
+    outputs = told.outputs()
+    outputs.set([True, False, True], [])
+    async with running(link_with(server, outputs, timeout_s=0.2)):
+        await until(lambda: server.connections > 1 and (0, True) in told.agreement)
