@@ -12,6 +12,7 @@ import numpy as np
 from alarms.events import Command
 from gateway.clock import Clock
 from sensors.frame import NO_SOURCE_TIME, Batch
+from sensors.freshness import NEVER
 from sensors.quality import MAY_SET, Quality
 
 WAITING_SAMPLES_A_POINT: Final = 32
@@ -78,12 +79,15 @@ class Inbox:
         if not self.offset_ns:
             return batch
         has_time = batch.source_ns != NO_SOURCE_TIME
-        moved = np.where(has_time, batch.source_ns - self.offset_ns, NO_SOURCE_TIME)
+        # Bounded first: a far future that ran over would come out as a far past, and be ignored.
+        source_ns = np.clip(batch.source_ns, -NEVER, NEVER + min(0, self.offset_ns))
+        moved = np.where(has_time, source_ns - self.offset_ns, NO_SOURCE_TIME)
         return Batch(batch.point, batch.value, batch.quality, moved, batch.retained)
 
     def _fold(self, batch: Batch) -> None:
         """Keep of a crowded point the most dangerous sample and the newest, in that order."""
         self.folded += len(batch)
+        batch = batch.take(np.flatnonzero(~batch.retained))  # never fresh: nothing to fold
         rows = zip(batch.point.tolist(), batch.value.tolist(), batch.quality.tolist(), strict=True)
         for point, value, quality in rows:
             worst, worst_quality, _, _ = self._folded.get(point, (value, quality, value, quality))

@@ -116,3 +116,24 @@ def test_source_times_move_to_the_axis_of_the_engine() -> None:
     (entry,) = inbox.drain()
     assert entry.batch is not None
     assert entry.batch.source_ns.tolist() == [4_000, NO_SOURCE_TIME]
+
+
+def test_a_far_future_stays_one_on_an_axis_that_is_far_ahead_of_the_wall_clock() -> None:
+    """A dead clock battery here, and a device that says 2250: doubtful, not history."""
+    inbox, _, _ = inbox_of()
+    inbox.offset_ns = -1_800_000_000 * 10**9
+    inbox.put(Batch.of([0, 1], [1.0, 2.0], source_ns=[8_900_000_000 * 10**9, 10**9]))
+    (entry,) = inbox.drain()
+    assert entry.batch is not None
+    assert entry.batch.source_ns[0] > 4_000_000_000 * 10**9
+    assert entry.batch.source_ns[1] == 1_800_000_001 * 10**9
+
+
+def test_a_crowd_of_retained_messages_does_not_become_fresh() -> None:
+    inbox, _, _ = inbox_of()
+    for _ in range(WAITING_SAMPLES_A_POINT + 5):
+        inbox.put(Batch.of(0, 3.0, retained=True))
+    entries = inbox.drain()
+    assert len(entries) == WAITING_SAMPLES_A_POINT
+    assert all(e.batch is not None and e.batch.retained.all() for e in entries)
+    assert inbox.folded == 5
