@@ -155,17 +155,31 @@ class Effects:
         touched = {c for _, c, _ in changes}
         active = [c for c in range(len(count)) if count[c] > 0 or c in touched]
         reached = {c: self._reached(c, air_off=air_off, bad=bad) for c in active}
-        before = {zone: self._of_zone(zone, count, reached) for zone in zones}
+        # Only classes that touch a zone are looked at for it: when a whole mine falls silent, all
+        # zones times all classes times all rows would hold up the sirens for seconds.
+        touches = {c: self._touched(c, scopes) for c, scopes in reached.items()}
+        near = {zone: {c: reached[c] for c in active if touches[c][zone]} for zone in zones}
+        before = {zone: self._of_zone(zone, count, near[zone]) for zone in zones}
         for move, c, step in changes:
             was = count[c] > 0
             count[c] += step
             if was == (count[c] > 0):
                 continue
             for zone in zones:
-                now = self._of_zone(zone, count, reached)
+                if c not in near[zone]:
+                    continue
+                now = self._of_zone(zone, count, near[zone])
                 if now != before[zone]:
                     before[zone], found[zone] = now, move
         return found
+
+    def _touched(self, c: int, scopes: list[tuple[Demand, Bools]]) -> list[bool]:
+        """Tell for each zone whether a class can change its level or demands."""
+        zones = self.classes[c].own.copy()
+        for _, scope in scopes:
+            zones |= scope
+        touched: list[bool] = zones.tolist()
+        return touched
 
     def _of_zone(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from alarms.demands import Effects
 from alarms.plan import (
     Demand,
     LadderRule,
@@ -319,3 +320,26 @@ def test_a_latched_cut_stays_until_it_is_acked_seen_good_and_reset() -> None:
         "10 15s zone z: ALARM>NORMAL [] <9",
     ]
     assert mine.outputs == [False]
+
+
+def test_the_work_for_a_mine_that_falls_silent_grows_with_its_zones_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[int] = []
+    plain = Effects._of_zone
+
+    def counted(self: Effects, zone: int, *others: object) -> tuple[int, int]:
+        looks.append(zone)
+        return plain(self, zone, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Effects, "_of_zone", counted)
+    n = 40
+    mine = Mine(
+        [point(f"p{z}", zone=z) for z in range(n)],
+        zones=[ZoneSpec(f"z{z}", "heading") for z in range(n)],
+    )
+    mine.at(1, *(sample(0.1, p=z) for z in range(n)))
+    looks.clear()
+    rows = mine.at(2, *(sample(0.0, Quality.COMMS_LOST, p=z) for z in range(n)))
+    assert len(rows) == 2 * n  # a fault and its zone, each
+    assert len(looks) <= 2 * n
