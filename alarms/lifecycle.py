@@ -20,8 +20,6 @@ class Event(IntEnum):
     OUT = 6
 
 
-COMMANDED: Final = (Event.ACK, Event.RESET, Event.SHELVE, Event.OUT)
-
 # One line a state; columns RAISE RETURN CAUSE ACK RESET SHELVE OUT.
 # Letters are states (N U A R L S O); "=" stays; "-" refused under a command, impossible elsewhere.
 # "x|y" is x for a plain alarm and y for a latching one.

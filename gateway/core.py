@@ -254,6 +254,8 @@ class Core:
             self.live.publish(meta, arrays)
         except LiveStateFullError as error:
             self.health.say("live", works=False, reason=str(error))
+        else:
+            self.health.say("live", works=True)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; then keep the last state and close the journal.

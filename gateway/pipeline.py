@@ -96,7 +96,6 @@ class Pipeline:
         self.on_publish: Callable[[int], None] = lambda _t_ns: None
         self.on_reply: Callable[[Reply], None] = lambda _reply: None
         self.required: Bools = engine.effects.outputs.copy()
-        self.last_step_ns = 0
         self.steps = 0
         self._unconfirmed: deque[_Unconfirmed] = deque()
         self._beats: Beats = [(0, False) for _ in peer_zones]
@@ -130,7 +129,6 @@ class Pipeline:
         self._act(result.outputs)
         self.journal.put_rows(result.rows)
         self.steps += 1
-        self.last_step_ns = t_ns
         if t_ns >= self._publish_due:
             self._publish_due = t_ns + PUBLISH_EVERY_NS
             self.on_publish(t_ns)
